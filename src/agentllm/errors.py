@@ -1,0 +1,125 @@
+"""Every error that AgentLLM raises; each class knows its HTTP status and OpenAI error type.
+
+AgentLLMError                  500 api_error
+├── InvalidRequest             400 invalid_request_error
+│   └── UnsupportedParameter   400 invalid_request_error
+├── AuthenticationFailed       401 authentication_error
+├── UnknownAgent               404 not_found_error
+├── AgentUnavailable           503 service_unavailable_error
+├── StoreUnavailable           503 service_unavailable_error
+├── RunTimedOut                504 timeout_error
+├── AgentFailed                500 api_error
+│   └── ModelFailed            the provider's status
+└── ConfigurationError         (stops the start; never leaves the process)
+
+A message is written for the client: it names the value, the limit and the way out, and holds
+no traceback, no file path and no secret. What only the operator may see goes to the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class AgentLLMError(Exception):
+    """Base of all errors here. `rerunnable` says that nothing had been run when it was raised."""
+
+    status: int = 500
+    type: str = "api_error"
+    rerunnable: ClassVar[bool] = True
+
+    @property
+    def message(self) -> str:
+        return str(self)
+
+
+class InvalidRequest(AgentLLMError):
+    """The request cannot be served as it is; sending it again changes nothing."""
+
+    status = 400
+    type = "invalid_request_error"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class UnsupportedParameter(InvalidRequest):
+    """The agent's model cannot take a parameter of the request."""
+
+    def __init__(self, param: str, model: str) -> None:
+        super().__init__(
+            f"The model {model!r} of this agent does not take the parameter {param!r}. "
+            "Leave it out, or set `drop_params: true` in the proxy's litellm_settings to have it ignored.",
+            param=param,
+        )
+
+
+class AuthenticationFailed(AgentLLMError):
+    """The API key is missing or wrong."""
+
+    status = 401
+    type = "authentication_error"
+
+
+class UnknownAgent(AgentLLMError):
+    """No agent has that name."""
+
+    status = 404
+    type = "not_found_error"
+
+    def __init__(self, name: str, available: Iterable[str]) -> None:
+        shown = name if len(name) <= 80 else f"{name[:80]}…"
+        agents = ", ".join(sorted(available)) or "none"
+        super().__init__(f"There is no agent {shown!r}. Agents here: {agents}.")
+
+
+class AgentUnavailable(AgentLLMError):
+    """The agent exists but could not be loaded; the cause is in the operator's log."""
+
+    status = 503
+    type = "service_unavailable_error"
+
+
+class StoreUnavailable(AgentLLMError):
+    """Conversations cannot be read or written."""
+
+    status = 503
+    type = "service_unavailable_error"
+
+
+class AgentFailed(AgentLLMError):
+    """The agent ran and failed."""
+
+    rerunnable = False
+
+
+class ModelFailed(AgentFailed):
+    """The agent's language model failed; `status` is what its provider answered."""
+
+    def __init__(self, message: str, *, status: int = 502) -> None:
+        super().__init__(message)
+        self.status = status
+        self.type = _TYPES_BY_STATUS.get(status, "api_error")
+
+
+class RunTimedOut(AgentFailed):
+    """The run took longer than its time limit and was stopped."""
+
+    status = 504
+    type = "timeout_error"
+
+
+class ConfigurationError(AgentLLMError):
+    """A setting, a file or an agent's name is wrong; the message says which and how to mend it."""
+
+
+_TYPES_BY_STATUS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+}
