@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
-Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 JsonObject: TypeAlias = Mapping[str, Json]
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
@@ -18,19 +18,23 @@ FinishReason = Literal["stop", "length", "content_filter"]
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call of a tool by a model; `arguments` is JSON text, as the model wrote it."""
+    """One call of a tool by a model; `arguments` is JSON text, as the model wrote it.
+
+    `provider_data` is what a provider wants back with its own call (Gemini's thought
+    signatures, for one); only the runtime that wrote it reads it.
+    """
 
     id: str
     name: str
     arguments: str
+    provider_data: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message of a conversation, in the roles of the OpenAI chat format.
 
-    `provider_data` is what a provider wants back with its own message (Gemini's thought
-    signatures, for one); only the runtime that wrote it reads it.
+    `provider_data` as in `ToolCall`. `name` is the tool's name in a `tool` message.
     """
 
     role: Role
@@ -78,10 +82,11 @@ class Parameters:
 class Turn:
     """One request to one agent.
 
-    `messages` is all that the agent is to know: what is remembered of the conversation, then
-    what is new. `conversation` is the stored conversation that it belongs to, None where
-    nothing is stored. `drop_unsupported` lets a runtime ignore a parameter that its model
-    cannot take; otherwise it raises `UnsupportedParameter`.
+    `messages` is all that the agent is to know of the conversation, the newest last.
+    `session` is the id that the client gave its conversation, None where nothing is stored;
+    `conversation` is the stored conversation that this became, `state` the agent's session
+    state in it. `drop_unsupported` lets a runtime ignore a parameter that its model cannot
+    take; otherwise it raises `UnsupportedParameter`.
     """
 
     id: str
@@ -91,6 +96,7 @@ class Turn:
     parameters: Parameters = field(default_factory=Parameters)
     stream: bool = False
     drop_unsupported: bool = False
+    session: str | None = None
     conversation: str | None = None
     state: JsonObject | None = None
 
@@ -145,6 +151,14 @@ Event: TypeAlias = Text | Reasoning | Usage | Finished
 
 class Runtime(Protocol):
     """Runs one agent of one framework."""
+
+    @property
+    def name(self) -> str | None:
+        """The name that the agent gives itself."""
+
+    @property
+    def description(self) -> str | None:
+        """What the agent says of itself, for model lists."""
 
     def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
         """Answer `turn`.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +14,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from agentllm.errors import ConfigurationError
 
 PREFIX = "AGENTLLM_"
+
 TEST_KEY = "sk-agno-test-key-12345"
+"""The published key that a fresh machine starts with; anyone can read it here."""
+
+PROVIDER_VARIABLES = ("GEMINI_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OLLAMA_API_BASE")
+"""What chooses the default model: the first of these that is set."""
 
 
 class Settings(BaseSettings):
@@ -54,32 +58,32 @@ class Settings(BaseSettings):
 
 @cache
 def load_settings() -> Settings:
-    """The settings of this process, read once.
+    """The settings of this process, read once from its environment.
 
     Raises:
         ConfigurationError: an `AGENTLLM_*` variable is unknown or its value is bad; the
-            message names the variable.
+            message names the variable and, unless it is a secret, the value.
     """
-    return read_settings(os.environ)
-
-
-def read_settings(environ: Mapping[str, str]) -> Settings:
-    """The settings that `environ` holds, which must be `os.environ`'s content; see `load_settings`."""
-    _refuse_unknown(environ)
+    _refuse_unknown()
     try:
         return Settings()
     except ValidationError as error:
-        problems = "; ".join(
-            f"{PREFIX}{str(problem['loc'][0]).upper()}={_shown(problem)}: {problem['msg']}"
-            for problem in error.errors(include_url=False)
-        )
+        problems = "; ".join(_problem(str(e["loc"][0]), e["msg"]) for e in error.errors(include_url=False))
         raise ConfigurationError(f"Bad setting: {problems}.") from None
 
 
-def _refuse_unknown(environ: Mapping[str, str]) -> None:
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    for name in sorted(environ):
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            near = difflib.get_close_matches(name.upper(), known, n=1)
-            hint = f" Did you mean {near[0]}?" if near else f" Known: {', '.join(sorted(known))}."
-            raise ConfigurationError(f"Unknown setting {name}.{hint}")
+def _problem(field: str, reason: str) -> str:
+    name = f"{PREFIX}{field.upper()}"
+    value = "(hidden)" if field == "secret" else repr(os.environ.get(name))
+    return f"{name}={value}: {reason}"
+
+
+def _refuse_unknown() -> None:
+    known = sorted(name.upper() for name in Settings.model_fields)
+    for variable in sorted(os.environ):
+        name = variable.upper().removeprefix(PREFIX)
+        if variable.upper().startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            choices = ", ".join(f"{PREFIX}{choice}" for choice in known)
+            hint = f"Did you mean {PREFIX}{near[0]}?" if near else f"There are {choices}."
+            raise ConfigurationError(f"Unknown setting {variable}. {hint}")

@@ -1,1 +1,5 @@
+"""Conversations: whose they are, what is remembered of them, and that what is answered is stored."""
 
+from agentllm.conversations.conversations import Conversations
+
+__all__ = ["Conversations"]

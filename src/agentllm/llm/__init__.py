@@ -1,1 +1,1 @@
-
+"""How agents reach language models."""

@@ -1,0 +1,139 @@
+"""Coalescing: text that gathers faster than the proxy can send it goes out in fewer, larger pieces.
+
+LiteLLM spends a few tenths of a millisecond of CPU on every chunk, whatever its length, so a
+chunk for each token makes the proxy the bottleneck.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from agentllm.core import Event, Finished, Reasoning, Text, Usage
+
+HOLD = 0.020
+"""Seconds that text may be held back after the piece before it."""
+
+MOST_GATHERED = 65_536
+"""Characters that may gather before the agent is made to wait for its reader."""
+
+
+async def coalesce(events: AsyncGenerator[Event, None], *, hold: float = HOLD) -> AsyncGenerator[Event, None]:
+    """The events of `events`, in order, with neighbouring pieces of text (or of reasoning) joined.
+
+    The first piece of a kind goes out at once; after that, what gathers within `hold` seconds
+    of the piece before it goes out as one. Any other event, the end and an error are passed on
+    at once, after all that came before them. Closing this closes `events`.
+
+    Raises:
+        Exception: whatever `events` raises, after everything that it yielded.
+    """
+    gathered = _Gathered(hold)
+    reader = asyncio.create_task(_read(events, gathered))
+    try:
+        while (event := await gathered.take()) is not None:
+            yield event
+        await reader
+    finally:
+        reader.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await reader
+
+
+async def _read(events: AsyncGenerator[Event, None], gathered: _Gathered) -> None:
+    try:
+        async with contextlib.aclosing(events):
+            async for event in events:
+                if gathered.put(event):
+                    await gathered.room()
+    finally:
+        gathered.end()
+
+
+@dataclass(slots=True)
+class _Pieces:
+    """Neighbouring pieces of one kind."""
+
+    kind: type[Text] | type[Reasoning]
+    texts: list[str]
+
+
+class _Gathered:
+    """What was read and not yet taken; one task puts, another takes."""
+
+    def __init__(self, hold: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._hold = hold
+        self._waiting: deque[_Pieces | Usage | Finished] = deque()
+        self._characters = 0
+        self._ended = False
+        self._last_kind: type[Text] | type[Reasoning] | None = None
+        self._held = False
+        self._taker: asyncio.Future[None] | None = None
+        self._putter: asyncio.Future[None] | None = None
+
+    def put(self, event: Event) -> bool:
+        """Add `event`. Returns whether the other side should be let run before more is put."""
+        if isinstance(event, (Text, Reasoning)):
+            self._characters += len(event.text)
+            last = self._waiting[-1] if self._waiting else None
+            if isinstance(last, _Pieces) and last.kind is type(event):
+                last.texts.append(event.text)
+            else:
+                self._waiting.append(_Pieces(type(event), [event.text]))
+        else:
+            self._waiting.append(event)
+        return self._wake_taker() or self._characters > MOST_GATHERED
+
+    async def room(self) -> None:
+        """Let the other side run, and wait while too much has gathered."""
+        await asyncio.sleep(0)
+        while self._characters > MOST_GATHERED:
+            self._putter = self._loop.create_future()
+            await self._putter
+
+    def end(self) -> None:
+        self._ended = True
+        self._wake_taker()
+
+    async def take(self) -> Event | None:
+        """The next event, None at the end."""
+        while not self._ready():
+            self._taker = self._loop.create_future()
+            await self._taker
+        return self._next() if self._waiting else None
+
+    def _ready(self) -> bool:
+        if self._ended or len(self._waiting) > 1:
+            return True
+        if not self._waiting:
+            return False
+        only = self._waiting[0]
+        return not (self._held and isinstance(only, _Pieces) and only.kind is self._last_kind)
+
+    def _wake_taker(self) -> bool:
+        if self._taker is None or self._taker.done() or not self._ready():
+            return False
+        self._taker.set_result(None)
+        return True
+
+    def _release(self) -> None:
+        self._held = False
+        self._wake_taker()
+
+    def _next(self) -> Event:
+        head = self._waiting.popleft()
+        if not isinstance(head, _Pieces):
+            return head
+        self._last_kind = head.kind
+        if not self._held:
+            self._held = True
+            self._loop.call_later(self._hold, self._release)
+        text = "".join(head.texts)
+        self._characters -= len(text)
+        if self._putter is not None and not self._putter.done():
+            self._putter.set_result(None)
+        return head.kind(text)

@@ -1,0 +1,76 @@
+"""Errors on their way to LiteLLM: as its exceptions, never retried, and remembered for retries that come anyway."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from typing import Any
+
+import httpx
+import litellm.exceptions as litellm_errors
+
+from agentllm.core import Caller
+from agentllm.errors import AgentFailed, AgentLLMError
+
+log = logging.getLogger("agentllm.gateway")
+
+PROVIDER = "agno"
+"""LiteLLM's name for our agents: what stands before the slash in a model's name."""
+
+_BY_STATUS: dict[int, type[Exception]] = {
+    400: litellm_errors.BadRequestError,
+    401: litellm_errors.AuthenticationError,
+    403: litellm_errors.PermissionDeniedError,
+    404: litellm_errors.NotFoundError,
+    422: litellm_errors.UnprocessableEntityError,
+    429: litellm_errors.RateLimitError,
+    500: litellm_errors.InternalServerError,
+    502: litellm_errors.BadGatewayError,
+    503: litellm_errors.ServiceUnavailableError,
+}
+_NEEDS_RESPONSE = frozenset({403, 422})
+
+
+def to_litellm(error: Exception, model: str) -> Exception:
+    """`error` as the exception of LiteLLM that has its status.
+
+    It says that the call must not be tried again, because an agent may have acted already. An
+    error that is not ours is logged whole and told to the client without its content.
+    """
+    if not isinstance(error, AgentLLMError):
+        log.error("unexpected error of the agent %r", model, exc_info=error)
+        error = AgentFailed(f"The agent {model!r} failed. Its operator finds the cause in the log.")
+    made = _make(error, model)
+    made.num_retries = 0  # type: ignore[attr-defined]  # LiteLLM's router reads it
+    return made
+
+
+def _make(error: AgentLLMError, model: str) -> Exception:
+    kwargs: dict[str, Any] = {"message": error.message, "llm_provider": PROVIDER, "model": model}
+    cls = _BY_STATUS.get(error.status)
+    if cls is None:
+        return litellm_errors.APIError(status_code=error.status, **kwargs)
+    if error.status in _NEEDS_RESPONSE:
+        kwargs["response"] = httpx.Response(error.status, request=httpx.Request("POST", "https://agentllm.invalid"))
+    return cls(**kwargs)
+
+
+class FailedCalls:
+    """The errors of the newest calls, by LiteLLM's call id: a retry gets its first error again.
+
+    A client can make LiteLLM try again whatever we say; the agent must not run twice for it.
+    """
+
+    def __init__(self, size: int = 1_000) -> None:
+        self._size = size
+        self._errors: OrderedDict[tuple[str, ...], AgentLLMError] = OrderedDict()
+
+    def remember(self, call_id: str | None, caller: Caller, agent: str, error: AgentLLMError) -> None:
+        if call_id is None:
+            return
+        self._errors[call_id, agent, *caller.principal] = error
+        if len(self._errors) > self._size:
+            self._errors.popitem(last=False)
+
+    def recall(self, call_id: str | None, caller: Caller, agent: str) -> AgentLLMError | None:
+        return None if call_id is None else self._errors.get((call_id, agent, *caller.principal))

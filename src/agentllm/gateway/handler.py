@@ -1,0 +1,111 @@
+"""The provider `agno`: answers LiteLLM's calls with agents."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
+from typing import Any
+
+from litellm.llms.custom_llm import CustomLLM
+from litellm.types.utils import ModelResponse
+
+from agentllm.catalog import Catalog
+from agentllm.conversations import Conversations
+from agentllm.core import Event
+from agentllm.errors import AgentLLMError, RunTimedOut
+from agentllm.gateway.bridge import HomeLoop
+from agentllm.gateway.chunks import Answer, Chunk, fill, whole_answer
+from agentllm.gateway.coalesce import coalesce
+from agentllm.gateway.failures import FailedCalls, to_litellm
+from agentllm.gateway.request import Request
+
+log = logging.getLogger("agentllm.gateway")
+
+
+class AgentHandler(CustomLLM):
+    """LiteLLM's custom provider; each method takes the keyword arguments of LiteLLM's dispatch.
+
+    All of them raise exceptions of `litellm.exceptions` with the status of the error that they
+    stand for. An agent runs once for each call, also where LiteLLM tries again.
+    """
+
+    def __init__(self, catalog: Catalog, conversations: Conversations, home: HomeLoop, *, run_timeout: float) -> None:
+        super().__init__()
+        self._catalog = catalog
+        self._conversations = conversations
+        self._home = home
+        self._run_timeout = run_timeout
+        self._failed = FailedCalls()
+
+    def completion(self, *args: Any, **kwargs: Any) -> ModelResponse:
+        """A whole answer; blocks until it is there."""
+        return self._home.run(self._answer(Request(kwargs)))
+
+    async def acompletion(self, *args: Any, **kwargs: Any) -> ModelResponse:
+        """A whole answer; cancelling it stops the agent."""
+        return await self._home.arun(self._answer(Request(kwargs)))
+
+    def streaming(self, *args: Any, **kwargs: Any) -> Iterator[Chunk]:  # type: ignore[override]
+        """The chunks of an answer, each as soon as it is there; closing the iterator stops the agent."""
+        return self._home.stream(self._chunks(Request(kwargs)))
+
+    async def astreaming(self, *args: Any, **kwargs: Any) -> AsyncGenerator[Chunk, None]:  # type: ignore[override]
+        """The chunks of an answer; closing the generator stops the agent."""
+        async with aclosing(self._home.astream(self._chunks(Request(kwargs)))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _answer(self, request: Request) -> ModelResponse:
+        response: ModelResponse = request.kwargs["model_response"]
+        try:
+            if request.is_health_check:
+                self._catalog.get(request.agent)
+                return fill(response, request.agent, "The agent is loaded.")
+            async with aclosing(self._events(request, stream=False)) as events:
+                return await whole_answer(events, response, request.agent)
+        except Exception as error:
+            raise to_litellm(error, request.agent) from None
+
+    async def _chunks(self, request: Request) -> AsyncGenerator[Chunk, None]:
+        try:
+            async with aclosing(coalesce(self._events(request, stream=True))) as events:
+                async for chunk in Answer(request.agent).chunks(events):
+                    yield chunk
+        except Exception as error:
+            raise to_litellm(error, request.agent) from None
+
+    async def _events(self, request: Request, *, stream: bool) -> AsyncGenerator[Event, None]:
+        """The events of the turn, once: a retry of LiteLLM gets the first try's error."""
+        caller = request.caller
+        if request.is_retry and (error := self._failed.recall(request.call_id, caller, request.agent)):
+            raise error
+        try:
+            agent = self._catalog.get(request.agent)
+            turn = request.turn(stream=stream)
+            limit = min(self._run_timeout, request.timeout or self._run_timeout)
+            log.info("turn %s of agent %s begins", turn.id, agent.name)
+            async with aclosing(self._conversations.run(agent.runtime, turn)) as events:
+                async for event in _within(events, limit, agent.name):
+                    yield event
+        except AgentLLMError as error:
+            log.warning("call %s of agent %r failed: %s", request.call_id, request.agent, type(error).__name__)
+            self._failed.remember(request.call_id, caller, request.agent, error)
+            raise
+
+
+async def _within(events: AsyncIterator[Event], limit: float, agent: str) -> AsyncGenerator[Event, None]:
+    """`events`, all of them within `limit` seconds."""
+    deadline = asyncio.get_running_loop().time() + limit
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline):
+                event = await anext(events)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise RunTimedOut(
+                f"The agent {agent!r} was stopped because its run took longer than {limit:g} seconds."
+            ) from None
+        yield event

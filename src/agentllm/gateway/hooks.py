@@ -1,0 +1,39 @@
+"""What happens before LiteLLM routes a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litellm.integrations.custom_logger import CustomLogger
+from litellm.proxy._types import ProxyException
+
+from agentllm.catalog import Catalog
+from agentllm.errors import AgentLLMError
+from agentllm.gateway.failures import PROVIDER
+
+
+class UnknownAgents(CustomLogger):
+    """Answers for models `agno/…` that the router does not know, which LiteLLM would call a bad request.
+
+    Nothing reaches the router, so nothing cools down.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        super().__init__()
+        self._catalog = catalog
+
+    async def async_pre_call_hook(
+        self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: Any
+    ) -> None:
+        from litellm.proxy import proxy_server
+
+        model = data.get("model")
+        if not isinstance(model, str) or not model.startswith(f"{PROVIDER}/"):
+            return
+        router = proxy_server.llm_router
+        if router is not None and model in router.get_model_names():
+            return
+        try:
+            self._catalog.get(model.removeprefix(f"{PROVIDER}/"))
+        except AgentLLMError as error:
+            raise ProxyException(message=error.message, type=error.type, param="model", code=error.status) from None

@@ -1,0 +1,101 @@
+"""The names that `proxy_config.yaml` gives LiteLLM. Importing this starts nothing; reading `agno` starts AgentLLM.
+
+litellm_settings:
+  custom_provider_map:
+    - {provider: agno, custom_handler: agentllm.gateway.plugin.agno}
+general_settings:
+  custom_auth: agentllm.gateway.plugin.custom_auth
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from functools import cache
+
+import litellm
+from litellm.utils import custom_llm_setup
+
+from agentllm.catalog import Catalog, load_catalog
+from agentllm.conversations import Conversations
+from agentllm.conversations.identity import load_secret
+from agentllm.conversations.store import Store
+from agentllm.gateway import auth
+from agentllm.gateway.bridge import HomeLoop
+from agentllm.gateway.failures import PROVIDER
+from agentllm.gateway.handler import AgentHandler
+from agentllm.gateway.hooks import UnknownAgents
+from agentllm.gateway.registration import keep_registered, why_not
+from agentllm.llm.default import offline_notice
+from agentllm.settings import TEST_KEY, load_settings
+
+log = logging.getLogger("agentllm")
+
+_tasks: set[asyncio.Task[None]] = set()
+
+
+def __getattr__(name: str) -> object:
+    if name == "agno":
+        return start_in_proxy()
+    if name == "custom_auth":
+        return None if os.environ.get("DATABASE_URL") else auth.custom_auth
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@cache
+def start_in_proxy() -> AgentHandler:
+    """Start AgentLLM in the worker of a LiteLLM proxy, on its running loop; once for each process.
+
+    Raises:
+        ConfigurationError: a setting is wrong or the store cannot be used; the proxy does not start.
+    """
+    _show_log()
+    catalog, handler = _make(HomeLoop(asyncio.get_running_loop()))
+    litellm.logging_callback_manager.add_litellm_callback(UnknownAgents(catalog))
+    if os.environ.setdefault("LITELLM_MASTER_KEY", TEST_KEY) == TEST_KEY:
+        log.warning("The master key is the published test key. Set LITELLM_MASTER_KEY before others can reach the proxy.")
+    task = asyncio.get_running_loop().create_task(keep_registered(catalog))
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    return handler
+
+
+@cache
+def register() -> None:
+    """Make `litellm.completion(model="agno/<agent>", …)` and its siblings work in this process, without a proxy.
+
+    Synchronous and asynchronous calls both run on a loop of AgentLLM's own.
+
+    Raises:
+        ConfigurationError: a setting is wrong or the store cannot be used.
+    """
+    _, handler = _make(HomeLoop())
+    litellm.custom_provider_map = [
+        *(item for item in litellm.custom_provider_map if item["provider"] != PROVIDER),
+        {"provider": PROVIDER, "custom_handler": handler},
+    ]
+    custom_llm_setup()  # type: ignore[no-untyped-call]
+
+
+def _make(home: HomeLoop) -> tuple[Catalog, AgentHandler]:
+    settings = load_settings()
+    os.environ.setdefault("AGNO_TELEMETRY", "false")
+    if notice := offline_notice():
+        log.warning(notice)
+    configured = settings.secret.get_secret_value() if settings.secret else None
+    secret = load_secret(settings.data_dir, configured)
+    store = Store(settings.data_dir)
+    store.create()
+    catalog = load_catalog(settings, why_not=why_not)
+    conversations = Conversations(store, secret, history_turns=settings.history_turns)
+    return catalog, AgentHandler(catalog, conversations, home, run_timeout=settings.run_timeout)
+
+
+def _show_log() -> None:
+    """Send AgentLLM's log to standard error, unless the operator has set up logging."""
+    if not logging.getLogger().handlers and not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)

@@ -1,0 +1,87 @@
+"""How LiteLLM learns of the agents: a deployment in its router for each, in every worker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import litellm
+from litellm.router import Router
+from litellm.types.router import Deployment, LiteLLM_Params, ModelInfo
+
+from agentllm.catalog import Catalog
+from agentllm.core import Agent
+from agentllm.gateway.failures import PROVIDER
+
+log = logging.getLogger("agentllm.gateway")
+
+RECONCILE_SECONDS = 5.0
+NO_RETRY_NO_COOLDOWN: dict[str, Any] = {"num_retries": 0, "cooldown_time": 0}
+_HIJACKED = ("replicate", "clarifai", "ft:gpt-3.5-turbo")
+
+
+def why_not(name: str) -> str | None:
+    """Why LiteLLM would not give a call of an agent of that name to us, None if it would.
+
+    From the order of tests in `litellm.main.completion` (1.106): some built-in providers are
+    chosen by words in the model's name before custom providers are looked at.
+    """
+    for word in _HIJACKED:
+        if word in name:
+            return f"LiteLLM sends every model with {word!r} in its name elsewhere; choose another name"
+    for provider in ("replicate", "clarifai", "petals", "snowflake", "ovhcloud"):
+        if name in getattr(litellm, f"{provider}_models", ()):
+            return f"LiteLLM sends this name to {provider}; choose another name"
+    return None
+
+
+def model_name(agent: Agent) -> str:
+    """What clients call the agent."""
+    return f"{PROVIDER}/{agent.name}"
+
+
+async def keep_registered(catalog: Catalog) -> None:
+    """Register the agents as soon as the proxy's router is there, and again whenever some are gone.
+
+    A proxy with a database replaces its router's deployments by those of the database from
+    time to time.
+    """
+    from litellm.proxy import proxy_server
+
+    while proxy_server.llm_router is None:  # noqa: ASYNC110 - LiteLLM has no event for it
+        await asyncio.sleep(0)
+    while True:
+        register(proxy_server.llm_router, catalog)
+        await asyncio.sleep(RECONCILE_SECONDS)
+
+
+def register(router: Router, catalog: Iterable[Agent]) -> None:
+    """Give `router` a deployment for each agent that has none, and keep it from running agents twice.
+
+    An explicit entry of the configuration wins; where it says nothing of retries and cooldown,
+    it gets ours: no retry, because agents act, and no cooldown, because one caller's error must
+    not lock an agent for the others.
+    """
+    for deployment in list(router.model_list):
+        params = deployment["litellm_params"]
+        if str(params.get("model", "")).startswith(f"{PROVIDER}/"):
+            for name, value in NO_RETRY_NO_COOLDOWN.items():
+                if params.get(name) is None:
+                    params[name] = value
+    known = set(router.get_model_names())
+    for agent in catalog:
+        name = model_name(agent)
+        if name not in known:
+            router.upsert_deployment(_deployment(agent))
+            log.info("agent %s is served as model %s", agent.name, name)
+
+
+def _deployment(agent: Agent) -> Deployment:
+    name = model_name(agent)
+    return Deployment(
+        model_name=name,
+        litellm_params=LiteLLM_Params(model=name, **NO_RETRY_NO_COOLDOWN),
+        model_info=ModelInfo(id=f"agentllm-{PROVIDER}-{agent.name}", description=agent.description, mode="chat"),
+    )

@@ -1,0 +1,206 @@
+"""From LiteLLM's keyword arguments to a `Turn`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agentllm.core import Caller, Message, Parameters, ToolCall, Turn
+from agentllm.errors import InvalidRequest, UnsupportedParameter
+from agentllm.gateway import openwebui
+
+SESSION_HEADER = "x-agentllm-session-id"
+LONGEST_SESSION_ID = 512
+HEALTH_CHECK_TAG = "litellm-internal-health-check"
+MASTER_KEY = "litellm_proxy_master_key"
+"""What LiteLLM gives for the hash of the master key."""
+
+_ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
+_NUMBERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
+_INTEGERS = ("max_tokens", "seed")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call of LiteLLM's provider interface: `kwargs` as it gives them to a custom handler."""
+
+    kwargs: Mapping[str, Any]
+
+    @property
+    def agent(self) -> str:
+        """The model's name without the provider."""
+        return str(self.kwargs["model"])
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What the proxy knows of the request; empty where LiteLLM is used as a library."""
+        found: Mapping[str, Any] = self._litellm_params.get("metadata") or {}
+        return found
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The client's headers, names in lower case."""
+        found: Mapping[str, str] = self.metadata.get("headers") or {}
+        return found
+
+    @property
+    def call_id(self) -> str | None:
+        """LiteLLM's id of the call, which is the same when it tries again."""
+        found: str | None = self._litellm_params.get("litellm_call_id")
+        return found
+
+    @property
+    def is_retry(self) -> bool:
+        return bool(self.metadata.get("attempted_retries"))
+
+    @property
+    def is_health_check(self) -> bool:
+        return HEALTH_CHECK_TAG in (self.metadata.get("tags") or ())
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that the deployment or the client allows, None where neither says."""
+        timeout = self.kwargs.get("timeout")
+        return float(timeout) if isinstance(timeout, (int, float)) and timeout > 0 else None
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks. The end user counts only from the master key, which front ends use for all their people."""
+        key = str(self.metadata.get("user_api_key_hash") or "")
+        return Caller(
+            key=key,
+            user=self.metadata.get("user_api_key_user_id"),
+            team=self.metadata.get("user_api_key_team_id"),
+            end_user=openwebui.user_id(self.headers) if key == MASTER_KEY else None,
+        )
+
+    def turn(self, *, stream: bool) -> Turn:
+        """The turn that the request asks for.
+
+        Raises:
+            InvalidRequest: a message, a parameter or the session id cannot be read.
+            UnsupportedParameter: it asks for something that no agent can do.
+        """
+        messages = _messages(self.kwargs["messages"])
+        drop = bool(self._litellm_params.get("drop_params"))
+        return Turn(
+            id=str(uuid.uuid4()),
+            agent=self.agent,
+            caller=self.caller,
+            messages=messages,
+            parameters=_parameters(self.kwargs["optional_params"], self.agent, drop=drop),
+            stream=stream,
+            drop_unsupported=drop,
+            session=None if openwebui.is_background_task(self.headers, messages) else self._session(),
+        )
+
+    def _session(self) -> str | None:
+        session = self.headers.get(SESSION_HEADER) or openwebui.chat_id(self.headers)
+        if session and len(session) > LONGEST_SESSION_ID:
+            raise InvalidRequest(
+                f"The session id has {len(session)} characters; {LONGEST_SESSION_ID} are the limit.",
+                param=SESSION_HEADER,
+            )
+        return session or None
+
+    @property
+    def _litellm_params(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.kwargs.get("litellm_params") or {}
+        return found
+
+
+def _messages(raw: object) -> tuple[Message, ...]:
+    if not isinstance(raw, Sequence) or isinstance(raw, str) or not raw:
+        raise InvalidRequest("'messages' must be a list with at least one message.", param="messages")
+    messages = tuple(_message(item, f"messages[{index}]") for index, item in enumerate(raw))
+    if all(message.role in ("system", "developer") for message in messages):
+        raise InvalidRequest("'messages' holds instructions only; add a message of the role 'user'.", param="messages")
+    return messages
+
+
+def _message(raw: object, place: str) -> Message:
+    if hasattr(raw, "model_dump"):
+        raw = raw.model_dump()
+    if not isinstance(raw, Mapping):
+        raise InvalidRequest(f"{place} must be an object.", param=place)
+    role = raw.get("role")
+    if role not in _ROLES:
+        raise InvalidRequest(f"{place}.role is {role!r}; it must be one of {sorted(_ROLES)}.", param=f"{place}.role")
+    return Message(
+        role=role,
+        content=_content(raw.get("content"), f"{place}.content"),
+        tool_calls=tuple(_tool_call(call, f"{place}.tool_calls") for call in raw.get("tool_calls") or ()),
+        tool_call_id=raw.get("tool_call_id"),
+        name=raw.get("name"),
+    )
+
+
+def _content(raw: object, place: str) -> str:
+    if raw is None:
+        return ""
+    if isinstance(raw, str):
+        return raw
+    if not isinstance(raw, Sequence):
+        raise InvalidRequest(f"{place} must be a string or a list of parts.", param=place)
+    return "\n".join(_part(part, f"{place}[{index}]") for index, part in enumerate(raw))
+
+
+def _part(raw: object, place: str) -> str:
+    kind = raw.get("type") if isinstance(raw, Mapping) else type(raw).__name__
+    if not isinstance(raw, Mapping) or kind not in ("text", "input_text", "output_text", "refusal"):
+        raise InvalidRequest(f"{place} is of the type {kind!r}; agents here take parts of text only.", param=place)
+    return str(raw.get("text") or raw.get("refusal") or "")
+
+
+def _tool_call(raw: object, place: str) -> ToolCall:
+    function = raw.get("function") if isinstance(raw, Mapping) else None
+    if not isinstance(raw, Mapping) or not isinstance(function, Mapping):
+        raise InvalidRequest(f"{place} must hold function calls.", param=place)
+    return ToolCall(str(raw.get("id") or ""), str(function.get("name") or ""), str(function.get("arguments") or "{}"))
+
+
+def _parameters(raw: Mapping[str, Any], agent: str, *, drop: bool) -> Parameters:
+    if not drop:
+        _refuse_unsupported(raw, agent)
+    values: dict[str, Any] = {name: _number(raw, name) for name in _NUMBERS}
+    values |= {name: _integer(raw, name) for name in _INTEGERS}
+    return Parameters(**values, stop=_stop(raw.get("stop")))
+
+
+def _refuse_unsupported(raw: Mapping[str, Any], agent: str) -> None:
+    wanted = {
+        "n": raw.get("n") not in (None, 1),
+        "logprobs": bool(raw.get("logprobs")),
+        "top_logprobs": bool(raw.get("top_logprobs")),
+        "response_format": (raw.get("response_format") or {"type": "text"}) != {"type": "text"},
+    }
+    for name, asked in wanted.items():
+        if asked:
+            raise UnsupportedParameter(name, agent)
+
+
+def _number(raw: Mapping[str, Any], name: str) -> float | None:
+    value = raw.get(name)
+    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
+        return value
+    raise InvalidRequest(f"{name!r} is {value!r}; it must be a number.", param=name)
+
+
+def _integer(raw: Mapping[str, Any], name: str) -> int | None:
+    value = raw.get(name)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise InvalidRequest(f"{name!r} is {value!r}; it must be a whole number.", param=name)
+    if name == "max_tokens" and value is not None and value < 1:
+        raise InvalidRequest(f"{name!r} is {value}; it must be at least 1.", param=name)
+    return value
+
+
+def _stop(raw: object) -> tuple[str, ...] | None:
+    if raw is None:
+        return None
+    texts = (raw,) if isinstance(raw, str) else raw
+    if isinstance(texts, Sequence) and texts and all(isinstance(text, str) and text for text in texts):
+        return tuple(texts)
+    raise InvalidRequest(f"'stop' is {raw!r}; it must be a text or a list of texts.", param="stop")

@@ -1,0 +1,263 @@
+"""An Agno model class that reaches any model of LiteLLM, through the running proxy's router where there is one."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agno.exceptions import (
+    AgnoError,
+    ContextWindowExceededError,
+    ModelAuthenticationError,
+    ModelProviderError,
+    ModelRateLimitError,
+)
+from agno.metrics import MessageMetrics
+from agno.models.message import Message
+from agno.models.openai.like import OpenAILike
+from agno.models.response import ModelResponse
+from agno.utils.message import normalize_tool_messages
+from pydantic import BaseModel
+
+from agentllm.core import Json
+
+if TYPE_CHECKING:
+    from litellm.router import Router
+
+CALLER_METADATA: ContextVar[Mapping[str, Json] | None] = ContextVar("agentllm_caller_metadata", default=None)
+"""What goes with every call as LiteLLM's `metadata`: the key, user and team that it is for."""
+
+_OPENAI_TOOL_KEYS = frozenset({"name", "description", "parameters", "strict"})
+_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
+_STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+_LITELLM_PREFIX = re.compile(r"^(?:litellm\.)?(?:\w+(?:Error|Exception|Timeout)|Timeout)(?::| -)\s+")
+_ROUTER_SUFFIX = re.compile(
+    r"\.?\s*(?:Received Model Group=|Available Model Group Fallbacks=|LiteLLM Retried: ).*", re.DOTALL
+)
+
+
+@dataclass
+class RouterModel(OpenAILike):
+    """A model by its name in LiteLLM.
+
+    `id` is a `model_name` of the proxy that this process runs, which then brings its fallbacks, retries,
+    limits and spend; where the proxy does not know it, or no proxy runs here, `id` is a LiteLLM model such as
+    `anthropic/claude-haiku-4-5`, asked directly and `num_retries` times again after a failure.
+
+    Only parameters that are set are sent. `request_params` are further arguments of
+    `litellm.completion`; they win.
+
+    Raises (each of its four ways to call):
+        ModelRateLimitError, ContextWindowExceededError, ModelAuthenticationError, ModelProviderError:
+            what went wrong, with the provider's status code and words.
+    """
+
+    id: str = ""
+    name: str = "RouterModel"
+    provider: str = "LiteLLM"
+    num_retries: int = 0
+
+    default_role_map = _ROLES
+
+    def invoke(
+        self,
+        messages: list[Message],
+        assistant_message: Message,
+        response_format: dict[str, Any] | type[BaseModel] | None = None,
+        tools: list[dict[str, Any]] | None = None,
+        tool_choice: str | dict[str, Any] | None = None,
+        run_response: Any = None,
+        compress_tool_results: bool = False,
+    ) -> ModelResponse:
+        with self._provider_errors():
+            request = self._request(messages, response_format, tools, tool_choice, compress_tool_results)
+            return self._parse_provider_response(self._completion(request))
+
+    async def ainvoke(
+        self,
+        messages: list[Message],
+        assistant_message: Message,
+        response_format: dict[str, Any] | type[BaseModel] | None = None,
+        tools: list[dict[str, Any]] | None = None,
+        tool_choice: str | dict[str, Any] | None = None,
+        run_response: Any = None,
+        compress_tool_results: bool = False,
+    ) -> ModelResponse:
+        with self._provider_errors():
+            request = self._request(messages, response_format, tools, tool_choice, compress_tool_results)
+            return self._parse_provider_response(await self._acompletion(request))
+
+    def invoke_stream(
+        self,
+        messages: list[Message],
+        assistant_message: Message,
+        response_format: dict[str, Any] | type[BaseModel] | None = None,
+        tools: list[dict[str, Any]] | None = None,
+        tool_choice: str | dict[str, Any] | None = None,
+        run_response: Any = None,
+        compress_tool_results: bool = False,
+    ) -> Iterator[ModelResponse]:
+        with self._provider_errors():
+            request = self._request(messages, response_format, tools, tool_choice, compress_tool_results) | _STREAMED
+            for chunk in self._completion(request):
+                yield self._parse_provider_response_delta(_without_empty_choice(chunk))
+
+    async def ainvoke_stream(
+        self,
+        messages: list[Message],
+        assistant_message: Message,
+        response_format: dict[str, Any] | type[BaseModel] | None = None,
+        tools: list[dict[str, Any]] | None = None,
+        tool_choice: str | dict[str, Any] | None = None,
+        run_response: Any = None,
+        compress_tool_results: bool = False,
+    ) -> AsyncIterator[ModelResponse]:
+        with self._provider_errors():
+            request = self._request(messages, response_format, tools, tool_choice, compress_tool_results) | _STREAMED
+            stream = await self._acompletion(request)
+            try:
+                async for chunk in stream:
+                    yield self._parse_provider_response_delta(_without_empty_choice(chunk))
+            finally:
+                await stream.aclose()
+
+    def _completion(self, request: dict[str, Any]) -> Any:
+        router = _proxy_router(self.id)
+        if router is not None:
+            return router.completion(**request)
+        return _litellm().completion(**self._direct(request))
+
+    async def _acompletion(self, request: dict[str, Any]) -> Any:
+        router = _proxy_router(self.id)
+        if router is not None:
+            return await router.acompletion(**request)
+        return await _litellm().acompletion(**self._direct(request))
+
+    def _request(
+        self,
+        messages: list[Message],
+        response_format: dict[str, Any] | type[BaseModel] | None,
+        tools: Sequence[Mapping[str, Any]] | None,
+        tool_choice: str | dict[str, Any] | None,
+        compress_tool_results: bool,
+    ) -> dict[str, Any]:
+        request = self.get_request_params(
+            response_format=response_format, tools=[_openai_tool(tool) for tool in tools or ()], tool_choice=tool_choice
+        )
+        # LiteLLM turns max_tokens into what each provider calls it; not so the newer name.
+        if (limit := request.pop("max_completion_tokens", None)) is not None:
+            request.setdefault("max_tokens", limit)
+        metadata = {**(CALLER_METADATA.get() or {}), **(request.get("metadata") or {})}
+        if metadata:
+            request["metadata"] = metadata
+        return {"model": self.id, "messages": self._format_all_messages(messages, compress_tool_results), **request}
+
+    def _direct(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        return {"num_retries": self.num_retries, "max_retries": self.num_retries, **request}
+
+    def _format_all_messages(
+        self, messages: list[Message], compress_tool_results: bool = False
+    ) -> list[dict[str, Any]]:
+        # Ids of tool calls stay as they are: LiteLLM keeps Gemini's thought signatures in them.
+        return [self._format_message(message, compress_tool_results) for message in normalize_tool_messages(messages)]
+
+    def _parse_provider_response(self, response: Any, response_format: object = None) -> ModelResponse:
+        message = response.choices[0].message
+        return ModelResponse(
+            role="assistant",
+            content=message.content,
+            reasoning_content=message.get("reasoning_content"),
+            tool_calls=[
+                {"id": call.id, "type": "function", "function": call.function.model_dump()}
+                for call in message.tool_calls or ()
+            ],
+            response_usage=_metrics(response.get("usage")),
+        )
+
+    def _parse_provider_response_delta(self, response_delta: Any) -> ModelResponse:
+        parsed = ModelResponse(response_usage=_metrics(response_delta.get("usage")))
+        if response_delta.choices:
+            delta = response_delta.choices[0].delta
+            parsed.content = delta.content
+            parsed.reasoning_content = delta.get("reasoning_content")
+            parsed.tool_calls = delta.tool_calls or []
+        return parsed
+
+    @contextmanager
+    def _provider_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except AgnoError:
+            raise
+        except Exception as error:
+            raise self._as_agno_error(error) from error
+
+    def _as_agno_error(self, error: Exception) -> AgnoError:
+        from litellm import exceptions
+
+        if isinstance(error, exceptions.MidStreamFallbackError) and error.original_exception is not None:
+            error = error.original_exception
+        message = _own_words(error)
+        if isinstance(error, exceptions.AuthenticationError):
+            return ModelAuthenticationError(message, model_name=self.name)
+        if isinstance(error, exceptions.ContextWindowExceededError):
+            return ContextWindowExceededError(message, model_name=self.name, model_id=self.id)
+        if isinstance(error, exceptions.BudgetExceededError | exceptions.RateLimitError):
+            return ModelRateLimitError(message, model_name=self.name, model_id=self.id)
+        status = getattr(error, "status_code", None)
+        status = status if isinstance(status, int) and status >= 400 else 502
+        return ModelProviderError(message, status, model_name=self.name, model_id=self.id)
+
+
+def _litellm() -> Any:
+    import litellm
+
+    return litellm
+
+
+def _proxy_router(model: str) -> Router | None:
+    """The router of the proxy that runs in this process, where it serves `model`."""
+    proxy = sys.modules.get("litellm.proxy.proxy_server")
+    router = proxy.llm_router if proxy is not None else None
+    return router if router is not None and router.get_model_list(model_name=model) else None
+
+
+def _openai_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """`tool` with the keys of OpenAI's API alone; Agno adds its own, which some providers refuse."""
+    function = tool.get("function")
+    if not isinstance(function, Mapping):
+        return dict(tool)
+    return {**tool, "function": {key: value for key, value in function.items() if key in _OPENAI_TOOL_KEYS}}
+
+
+def _without_empty_choice(chunk: Any) -> Any:
+    """`chunk`, where it is LiteLLM's last one, with usage alone, as OpenAI sends it: without a choice."""
+    if chunk.get("usage") is not None and chunk.choices and chunk.choices[0].finish_reason is None:
+        chunk.choices = []
+    return chunk
+
+
+def _metrics(usage: Any) -> MessageMetrics | None:
+    if usage is None:
+        return None
+    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+    return MessageMetrics(
+        input_tokens=usage.prompt_tokens or 0,
+        output_tokens=usage.completion_tokens or 0,
+        total_tokens=usage.total_tokens or 0,
+        cache_read_tokens=(prompt and prompt.cached_tokens) or 0,
+        reasoning_tokens=(completion and completion.reasoning_tokens) or 0,
+    )
+
+
+def _own_words(error: Exception) -> str:
+    """The provider's message, without the names of LiteLLM's classes and the proxy's model groups around it."""
+    message = _ROUTER_SUFFIX.sub("", str(error)).strip()
+    while (shorter := _LITELLM_PREFIX.sub("", message)) != message:
+        message = shorter
+    return message or type(error).__name__

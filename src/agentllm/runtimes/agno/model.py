@@ -1,0 +1,150 @@
+"""One run's copy of an Agno model: the request's parameters in, finish reason and errors out.
+
+Agno drops the provider's finish reason and turns exceptions into text; both pass through
+methods of the model, so the copy listens there.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from agno.exceptions import AgnoError
+from agno.models.base import Model
+from agno.models.response import ModelResponse
+
+from agentllm.core import FinishReason, Parameters
+from agentllm.errors import ModelFailed, UnsupportedParameter
+
+# What each parameter is called in Agno's model classes, the preferred name first.
+_FIELDS: dict[str, tuple[str, ...]] = {
+    "temperature": ("temperature",),
+    "top_p": ("top_p",),
+    "max_tokens": ("max_completion_tokens", "max_output_tokens", "max_tokens"),
+    "stop": ("stop", "stop_sequences"),
+    "seed": ("seed",),
+    "presence_penalty": ("presence_penalty",),
+    "frequency_penalty": ("frequency_penalty",),
+}
+
+# The words of OpenAI, Gemini, Anthropic and Ollama for an answer that did not end by itself.
+_LENGTH = frozenset({"length", "max_tokens", "model_context_window_exceeded"})
+_FILTERED = frozenset(
+    {
+        "content_filter",
+        "safety",
+        "recitation",
+        "blocklist",
+        "prohibited_content",
+        "spii",
+        "image_safety",
+        "refusal",
+    }
+)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run's model calls came to: the last one's finish reason, and the exception that ended one."""
+
+    model: str
+    finish_reason: str | None = None
+    open_answer: bool = False
+    """Whether an answer in OpenAI's format began and has not finished."""
+    error: Exception | None = None
+
+    @property
+    def reason(self) -> FinishReason:
+        word = (self.finish_reason or "stop").lower()
+        if word in _LENGTH:
+            return "length"
+        return "content_filter" if word in _FILTERED else "stop"
+
+    def note(self, response: object) -> None:
+        """Keep the finish reason of a provider's response or of a piece of one."""
+        choices = getattr(response, "choices", None)
+        source = choices or getattr(response, "candidates", None)
+        part = source[0] if source else response
+        found = getattr(part, "finish_reason", None) or getattr(part, "stop_reason", None)
+        if found is not None:
+            self.finish_reason = str(getattr(found, "name", found))
+            self.open_answer = False
+        elif choices:
+            self.finish_reason = None
+            self.open_answer = True
+
+    def failure(self) -> ModelFailed | None:
+        """The error that a client is told, where a model call failed."""
+        if self.error is None:
+            return None
+        status = self.error.status_code if isinstance(self.error, AgnoError) else 502
+        detail = " ".join(str(self.error).split()) or type(self.error).__name__
+        return ModelFailed(f"The language model {self.model!r} failed: {detail[:500]}", status=status)
+
+
+def for_run(model: Model, parameters: Parameters, *, drop_unsupported: bool) -> tuple[Model, Outcome]:
+    """A copy of `model` that takes `parameters`, and what its calls will come to.
+
+    Raises:
+        UnsupportedParameter: the model's class has no place for a parameter.
+    """
+    listening = copy.copy(model)
+    outcome = Outcome(model.id)
+    _set_parameters(listening, parameters, drop_unsupported=drop_unsupported)
+    _listen(listening, outcome)
+    return listening, outcome
+
+
+def _set_parameters(model: Model, parameters: Parameters, *, drop_unsupported: bool) -> None:
+    fields = {field.name for field in dataclasses.fields(model)}
+    for name, candidates in _FIELDS.items():
+        value = getattr(parameters, name)
+        if value is None:
+            continue
+        places = [candidate for candidate in candidates if candidate in fields]
+        if places:
+            chosen = next((place for place in places if getattr(model, place) is not None), places[0])
+            setattr(model, chosen, list(value) if name == "stop" else value)
+        elif not drop_unsupported:
+            raise UnsupportedParameter(name, model.id)
+
+
+def _listen(model: Model, outcome: Outcome) -> None:
+    """Shadow four methods of this one instance; its class and every other instance stay as they are."""
+    parse, parse_delta = model._parse_provider_response, model._parse_provider_response_delta
+    invoke, invoke_stream = model.ainvoke, model.ainvoke_stream
+
+    def parsed(response: Any, **kwargs: Any) -> ModelResponse:
+        outcome.note(response)
+        return parse(response, **kwargs)
+
+    def parsed_delta(response: Any, *args: Any, **kwargs: Any) -> ModelResponse:
+        outcome.note(response)
+        return parse_delta(response, *args, **kwargs)
+
+    async def invoked(*args: Any, **kwargs: Any) -> ModelResponse:
+        try:
+            return await invoke(*args, **kwargs)
+        except Exception as error:
+            outcome.error = error
+            raise
+
+    async def invoked_stream(*args: Any, **kwargs: Any) -> AsyncIterator[ModelResponse]:
+        try:
+            async for response in invoke_stream(*args, **kwargs):
+                yield response
+        except Exception as error:
+            outcome.error = error
+            raise
+
+    shadows = {
+        "_parse_provider_response": parsed,
+        "_parse_provider_response_delta": parsed_delta,
+        "ainvoke": invoked,
+        "ainvoke_stream": invoked_stream,
+    }
+    for name, shadow in shadows.items():
+        setattr(model, name, shadow)

@@ -1,0 +1,145 @@
+"""What a run of Agno came to: its text, usage and state, or the error that it ended in."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, TypeAlias
+
+from agno.metrics import RunMetrics
+from agno.run import agent as agent_events
+from agno.run import team as team_events
+from agno.run import workflow as workflow_events
+from agno.run.agent import RunOutput
+from agno.run.base import RunStatus
+from agno.run.team import TeamRunOutput
+from pydantic import BaseModel
+
+from agentllm.core import JsonObject, Turn, Usage
+from agentllm.errors import AgentFailed, AgentLLMError, InvalidRequest, ModelFailed
+from agentllm.runtimes.agno.model import Outcome
+
+log = logging.getLogger("agentllm.agno")
+
+Output: TypeAlias = RunOutput | TeamRunOutput
+ModelAnswered: TypeAlias = agent_events.ModelRequestCompletedEvent | team_events.ModelRequestCompletedEvent
+
+_FAILED = (agent_events.RunErrorEvent, team_events.RunErrorEvent)
+_PAUSED = (agent_events.RunPausedEvent, team_events.RunPausedEvent, workflow_events.WorkflowPausedEvent)
+_CANCELLED = (
+    agent_events.RunCancelledEvent,
+    team_events.RunCancelledEvent,
+    workflow_events.WorkflowCancelledEvent,
+)
+
+
+@contextlib.asynccontextmanager
+async def closing(stream: AsyncIterator[Any]) -> AsyncIterator[AsyncIterator[Any]]:
+    """Close Agno's stream of events on the way out, so that a run that nobody reads ends at once."""
+    try:
+        yield stream
+    finally:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
+
+
+def as_text(content: object) -> str:
+    """An answer's content as text; a structured answer as JSON."""
+    if content is None:
+        return ""
+    if isinstance(content, BaseModel):
+        return content.model_dump_json()
+    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, default=str)
+
+
+def usage_of_call(event: ModelAnswered) -> Usage:
+    """The tokens of one model call."""
+    return Usage(
+        event.input_tokens or 0,
+        event.output_tokens or 0,
+        event.reasoning_tokens or 0,
+        event.cache_read_tokens or 0,
+    )
+
+
+def usage_of_run(output: Output) -> Usage:
+    """The tokens of all model calls of a run, those of team members too."""
+    usage = _usage_of_metrics(output.metrics)
+    for member in getattr(output, "member_responses", None) or ():
+        usage += usage_of_run(member)
+    return usage
+
+
+def _usage_of_metrics(metrics: RunMetrics | None) -> Usage:
+    if metrics is None:
+        return Usage()
+    return Usage(
+        metrics.input_tokens, metrics.output_tokens, metrics.reasoning_tokens, metrics.cache_read_tokens
+    )
+
+
+def state_of(output: Output) -> JsonObject | None:
+    """The session state to keep for the next turn; what JSON cannot hold fails here, before anything is stored."""
+    state = output.session_state
+    if not state:
+        return None
+    try:
+        kept: JsonObject = json.loads(json.dumps(state))
+    except (TypeError, ValueError) as error:
+        log.error("session state cannot be stored: %s", error)
+        raise AgentFailed("The agent's session state holds a value that cannot be stored as JSON.") from None
+    return kept
+
+
+def raise_if_failed(output: Output, outcome: Outcome, turn: Turn) -> None:
+    """Raise what a plain run ended in, where it is not an answer."""
+    if output.status is RunStatus.error:
+        raise _failure(as_text(output.content), outcome, turn)
+    if output.status is RunStatus.paused:
+        raise _paused(turn)
+    if output.status is RunStatus.cancelled:
+        raise _cancelled(turn)
+
+
+def raise_if_ended(event: object, outcome: Outcome, turn: Turn) -> None:
+    """Raise what a streamed run ended in, where `event` says that it did without an answer."""
+    if isinstance(event, _FAILED):
+        raise _failure(event.content or "", outcome, turn, event.error_type)
+    if isinstance(event, workflow_events.WorkflowErrorEvent):
+        raise _failure(event.error or "", outcome, turn)
+    if isinstance(event, _PAUSED):
+        raise _paused(turn)
+    if isinstance(event, _CANCELLED):
+        raise _cancelled(turn)
+
+
+def raise_if_incomplete(text: str, outcome: Outcome) -> None:
+    """Raise where the model's answer is empty or was cut off, which providers do not report as errors."""
+    if outcome.open_answer:
+        raise ModelFailed(f"The language model {outcome.model!r} broke off in the middle of its answer.")
+    if not text and outcome.reason == "stop":
+        raise ModelFailed(f"The language model {outcome.model!r} returned an empty answer.")
+
+
+def _failure(detail: str, outcome: Outcome, turn: Turn, error_type: str | None = None) -> AgentLLMError:
+    if failure := outcome.failure():
+        return failure
+    if error_type == "input_check_error":
+        return InvalidRequest(detail)
+    log.error("agent %r failed in run %s: %s: %s", turn.agent, turn.id, error_type, detail)
+    return AgentFailed(
+        f"The agent {turn.agent!r} failed in run {turn.id}. Its operator finds the cause in the log."
+    )
+
+
+def _paused(turn: Turn) -> AgentFailed:
+    return AgentFailed(
+        f"The agent {turn.agent!r} stopped to ask for an approval or an input, which cannot be given here; "
+        "its tools must not need one."
+    )
+
+
+def _cancelled(turn: Turn) -> AgentFailed:
+    return AgentFailed(f"The run of the agent {turn.agent!r} was cancelled.")

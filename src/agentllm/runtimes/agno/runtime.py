@@ -1,0 +1,201 @@
+"""Runs an Agno `Agent`, `Team` or `Workflow` for many callers at once.
+
+Each run works on a shallow copy of the one shared object: that is cheap, and keeps what Agno
+writes into an agent while it runs away from the other runs. History and session state come
+with the turn. Agno's own history is left out, because its databases swallow write errors and
+mix the callers of one session id; a database that the agent brings serves its other features.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agno.agent import Agent
+from agno.models.base import Model
+from agno.models.message import Message as AgnoMessage
+from agno.run import agent as agent_events
+from agno.run import team as team_events
+from agno.run.agent import RunOutput
+from agno.run.team import TeamRunOutput
+from agno.team import Team
+from agno.workflow import Workflow
+
+from agentllm.core import Event, Finished, Reasoning, Text, Turn, Usage
+from agentllm.errors import AgentFailed
+from agentllm.llm.default import default_model, model_from_name
+from agentllm.runtimes.agno.messages import join_texts, paragraph_break, produced, to_agno
+from agentllm.runtimes.agno.model import Outcome, for_run
+from agentllm.runtimes.agno.results import (
+    ModelAnswered,
+    as_text,
+    closing,
+    raise_if_ended,
+    raise_if_failed,
+    raise_if_incomplete,
+    state_of,
+    usage_of_call,
+    usage_of_run,
+)
+from agentllm.runtimes.agno.workflow import run_workflow
+
+_CONTENT = (agent_events.RunContentEvent, team_events.RunContentEvent)
+_REASONING = (
+    agent_events.ReasoningContentDeltaEvent,
+    agent_events.ReasoningStepEvent,
+    team_events.ReasoningContentDeltaEvent,
+    team_events.ReasoningStepEvent,
+)
+_TOOL_CALLED = (agent_events.ToolCallStartedEvent, team_events.ToolCallStartedEvent)
+
+
+def make_agent(name: str, *, model: str | None, instructions: Sequence[str], tools: Sequence[Any]) -> Agent:
+    """An Agno agent from what a YAML file says; `model` None is the default model."""
+    return Agent(
+        name=name,
+        model=model_from_name(model) if model else default_model(),
+        instructions=list(instructions),
+        tools=list(tools),
+        telemetry=False,
+    )
+
+
+class AgnoRuntime:
+    """The runtime of one Agno agent, team or workflow."""
+
+    def __init__(self, agent: Agent | Team | Workflow) -> None:
+        self._agent = agent
+
+    @property
+    def name(self) -> str | None:
+        return self._agent.name or self._agent.id
+
+    @property
+    def description(self) -> str | None:
+        return self._agent.description
+
+    async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
+        """See `agentllm.core.Runtime.run`."""
+        if isinstance(self._agent, Workflow):
+            events = run_workflow(self._agent, turn, _identity(turn))
+        elif turn.stream:
+            events = _run_streamed(_prepare(self._agent, turn), turn)
+        else:
+            events = _run_plain(_prepare(self._agent, turn), turn)
+        async with contextlib.aclosing(events):
+            async for event in events:
+                yield event
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run's own copy of an agent, its arguments, and what its model calls come to.
+
+    `given` are the messages that stand before the user's newest one.
+    """
+
+    agent: Agent | Team
+    arguments: dict[str, Any]
+    given: list[AgnoMessage]
+    outcome: Outcome
+
+
+def _prepare(shared: Agent | Team, turn: Turn) -> _Run:
+    agent = copy.copy(shared)
+    for tracker in ("_mcp_tools_initialized_on_run", "_connectable_tools_initialized_on_run"):
+        if hasattr(agent, tracker):
+            setattr(agent, tracker, [])
+    model = agent.model or default_model()
+    if not isinstance(model, Model):
+        raise AgentFailed(f"The model of the agent {turn.agent!r} is no Agno model.")
+    agent.model, outcome = for_run(model, turn.parameters, drop_unsupported=turn.drop_unsupported)
+    _add_instructions(agent, turn)
+
+    own = [
+        m if isinstance(m, AgnoMessage) else AgnoMessage.model_validate(m)
+        for m in agent.additional_input or ()
+    ]
+    messages = [to_agno(m) for m in turn.messages if m.role not in ("system", "developer")]
+    newest: str | list[AgnoMessage] = messages
+    if turn.messages[-1].role == "user":
+        newest = turn.messages[-1].content
+        own += messages[:-1]
+    agent.additional_input = list(own)
+    arguments = {"input": newest, "add_history_to_context": False, **_identity(turn)}
+    return _Run(agent, arguments, own if isinstance(newest, str) else own + messages, outcome)
+
+
+def _add_instructions(agent: Agent | Team, turn: Turn) -> None:
+    """The client's system messages join the agent's own: some providers keep only one system message."""
+    texts = [m.content for m in turn.messages if m.role in ("system", "developer") and m.content]
+    if not texts:
+        return
+    if isinstance(agent.system_message, str):
+        agent.system_message = "\n\n".join([agent.system_message, *texts])
+    else:
+        agent.additional_context = "\n\n".join(filter(None, [agent.additional_context, *texts]))
+
+
+def _identity(turn: Turn) -> dict[str, Any]:
+    return {
+        "run_id": turn.id,
+        "session_id": turn.conversation or turn.id,
+        "user_id": ":".join(turn.caller.principal),
+        "session_state": copy.deepcopy(dict(turn.state or {})),
+    }
+
+
+async def _run_plain(run: _Run, turn: Turn) -> AsyncGenerator[Event, None]:
+    output = await run.agent.arun(stream=False, **run.arguments)
+    yield usage_of_run(output)
+    raise_if_failed(output, run.outcome, turn)
+    messages = produced(output.messages, run.given)
+    said = [message.content for message in messages if message.role == "assistant"]
+    content = as_text(output.content)
+    text = join_texts(said) if "".join(said) == content else content
+    raise_if_incomplete(text, run.outcome)
+    if output.reasoning_content:
+        yield Reasoning(output.reasoning_content)
+    if text:
+        yield Text(text)
+    yield Finished(run.outcome.reason, messages, state_of(output))
+
+
+async def _run_streamed(run: _Run, turn: Turn) -> AsyncGenerator[Event, None]:
+    stream: AsyncIterator[Any] = run.agent.arun(
+        stream=True, stream_events=True, yield_run_output=True, **run.arguments
+    )
+    said, tool_called = "", False
+    usage, output = Usage(), None
+    async with closing(stream):
+        async for event in stream:
+            mine = getattr(event, "run_id", None) == turn.id
+            if isinstance(event, ModelAnswered):
+                usage += usage_of_call(event)
+                yield usage
+            elif not mine:
+                continue
+            elif isinstance(event, _CONTENT):
+                if event.reasoning_content:
+                    yield Reasoning(event.reasoning_content)
+                if text := as_text(event.content):
+                    if tool_called:
+                        text, tool_called = paragraph_break(said) + text, False
+                    said = text
+                    yield Text(text)
+            elif isinstance(event, _TOOL_CALLED):
+                tool_called = True
+            elif isinstance(event, _REASONING):
+                if event.reasoning_content:
+                    yield Reasoning(event.reasoning_content)
+            elif isinstance(event, (RunOutput, TeamRunOutput)):
+                output = event
+            else:
+                raise_if_ended(event, run.outcome, turn)
+    if output is None:
+        raise AgentFailed(f"The agent {turn.agent!r} ended without an answer.")
+    raise_if_incomplete(said, run.outcome)
+    yield Finished(run.outcome.reason, produced(output.messages, run.given), state_of(output))
