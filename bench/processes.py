@@ -41,7 +41,13 @@ class Process:
         self.log = log
         with log.open("wb") as out:
             self._popen = subprocess.Popen(
-                command, cwd=ROOT, env=dict(env), stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+                command,
+                cwd=ROOT,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
             )
 
     def wait_ready(self, port: int, path: str, timeout: float = 120.0) -> None:
@@ -89,7 +95,9 @@ class LoadGenerator:
         )
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         assert self._popen is not None
         self._popen.terminate()
         self._popen.wait(10)

@@ -55,14 +55,12 @@ def serve(
 
 @app.command()
 def agents() -> None:
-    """List the agents that can be served, and the broken ones with place and cause; status 1 if any is broken."""
+    """List the agents that can be served; log the broken ones and end with status 1 if there are any."""
     from agentllm.catalog import load_catalog
 
     catalog = load_catalog(load_settings())
     for agent in catalog:
         typer.echo(f"agno/{agent.name}\t{agent.description}")
-    for broken in catalog.broken.values():
-        typer.echo(f"agno/{broken.name}\tBROKEN: {broken.place}: {broken.cause}", err=True)
     if catalog.broken:
         raise typer.Exit(1)
 

@@ -62,7 +62,7 @@ def date_and_time(timezone: str = "UTC") -> str:
         hint = f" Did you mean {' or '.join(near)}?" if near else " Give an IANA name such as Europe/Berlin."
         return f"There is no time zone {timezone[:80]!r}.{hint}"
     now = datetime.now(zone)
-    return f"{now:%A, %d %B %Y, %H:%M:%S} in {zone} ({now:UTC%:z})"
+    return f"{now:%A, %d %B %Y, %H:%M:%S} in {zone} ({now:UTC%z})"
 
 
 def calculate(expression: str) -> str:

@@ -30,7 +30,7 @@ def demo() -> Agent:
 
 
 def roll_dice(count: int = 1, sides: int = 6) -> str:
-    """Roll dice and add them up.
+    """Roll a die, or several dice and add them up.
 
     Args:
         count: How many dice, 1 to 100.

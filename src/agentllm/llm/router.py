@@ -37,7 +37,7 @@ _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant"
 _STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 _LITELLM_PREFIX = re.compile(r"^(?:litellm\.)?(?:\w+(?:Error|Exception|Timeout)|Timeout)(?::| -)\s+")
 _ROUTER_SUFFIX = re.compile(
-    r"\.?\s*(?:Received Model Group=|Available Model Group Fallbacks=|LiteLLM Retried: ).*", re.DOTALL
+    r"\.?\s*(?:Received Model Group=|Available Model Group Fallbacks=|LiteLLM Retried: |LiteLLM: model group ).*", re.DOTALL
 )
 
 
@@ -166,7 +166,7 @@ class RouterModel(OpenAILike):
         # Ids of tool calls stay as they are: LiteLLM keeps Gemini's thought signatures in them.
         return [self._format_message(message, compress_tool_results) for message in normalize_tool_messages(messages)]
 
-    def _parse_provider_response(self, response: Any, response_format: object = None) -> ModelResponse:
+    def _parse_provider_response(self, response: Any, response_format: Any = None, **kwargs: Any) -> ModelResponse:
         message = response.choices[0].message
         return ModelResponse(
             role="assistant",
@@ -209,6 +209,8 @@ class RouterModel(OpenAILike):
             return ContextWindowExceededError(message, model_name=self.name, model_id=self.id)
         if isinstance(error, exceptions.BudgetExceededError | exceptions.RateLimitError):
             return ModelRateLimitError(message, model_name=self.name, model_id=self.id)
+        if isinstance(error, exceptions.Timeout):
+            return ModelProviderError(message, 504, model_name=self.name, model_id=self.id)
         status = getattr(error, "status_code", None)
         status = status if isinstance(status, int) and status >= 400 else 502
         return ModelProviderError(message, status, model_name=self.name, model_id=self.id)

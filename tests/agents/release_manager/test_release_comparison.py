@@ -82,7 +82,9 @@ def test_many_files_are_bounded_and_counted(made: MadeRepository) -> None:
 def test_huge_files_are_not_read_line_by_line(made: MadeRepository) -> None:
     made.commit("one", {"big": b"a\n" * 2_000_000})
     made.commit("two", {"big": b"b\n" * 2_000_000})
-    assert _compare(made, "HEAD~1", "HEAD").files == (FileChange("big"),)
+    found = _compare(made, "HEAD~1", "HEAD")
+    assert found.files == (FileChange("big"),)
+    assert "not counted" in render(found, "a", "b", 50)
 
 
 @pytest.mark.timeout(30)

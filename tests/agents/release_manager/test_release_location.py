@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -232,6 +234,52 @@ def test_a_repository_is_not_changed_and_nothing_of_it_is_run(tmp_path: Path) ->
     assert "v2.0.0" in answers["version"]
     assert not trap.exists()
     assert _snapshot(project.path) == before
+
+
+def test_every_file_that_is_opened_lies_in_the_git_directory(
+    project: MadeRepository, made_other: Path, watched: list[tuple[str, str]]
+) -> None:
+    with (project.git / "config").open("a") as config:
+        config.write(f"[include]\n\tpath = {made_other / '.git' / 'config'}\n[core]\n\tworktree = {made_other}\n")
+    (project.git / "info").mkdir(exist_ok=True)
+    (project.path / "CHANGELOG.md").symlink_to(made_other / "CHANGELOG.md")
+    watched.clear()
+    assert "v2.0.0" in _answers(project.path)["version"]
+    here = str(project.path.parent)
+    opened = {path for event, path in watched if event == "open" and path.startswith(here)}
+    assert opened
+    assert {path for path in opened if not path.startswith(f"{project.git}/")} == set()
+    assert [event for event, _ in watched if event != "open"] == []
+
+
+@pytest.fixture
+def watched() -> Iterator[list[tuple[str, str]]]:
+    """What this process opens, starts and connects to while the test runs, as the interpreter's audit events tell."""
+    seen: list[tuple[str, str]] = []
+    watching = True
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if watching and event in _WATCHED:
+            seen.append((event, os.fsdecode(arguments[0]) if isinstance(arguments[0], str | bytes) else ""))
+
+    sys.addaudithook(hook)
+    yield seen
+    watching = False
+
+
+_WATCHED = {
+    "open",
+    "os.exec",
+    "os.fork",
+    "os.forkpty",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.system",
+    "pty.spawn",
+    "socket.connect",
+    "socket.getaddrinfo",
+    "subprocess.Popen",
+}
 
 
 def _set_traps(project: MadeRepository, trap: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
+from dulwich.objects import ObjectID
+from dulwich.refs import Ref
 from dulwich.repo import Repo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -133,7 +135,7 @@ def test_a_list_of_many_tags_is_cut_and_counted(made: MadeRepository) -> None:
     commit = made.commit("one")
     with Repo(str(made.path)) as repo:
         for number in range(30):
-            repo.refs[b"refs/tags/v1.%d.0" % number] = commit.encode()  # type: ignore[index,assignment]
+            repo.refs[Ref(b"refs/tags/v1.%d.0" % number)] = ObjectID(commit.encode())
     with pytest.raises(InvalidRequest) as refused:
         _resolved(made, "nothing")
     assert "v1.29.0, v1.28.0" in str(refused.value)

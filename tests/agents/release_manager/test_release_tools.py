@@ -63,21 +63,19 @@ def test_every_tool_can_be_called_without_arguments_and_describes_them(tools: Re
 
 
 @pytest.mark.parametrize(
-    ("question", "tool"),
+    ("question", "tool", "part"),
     [
-        ("Which commits came since the last release?", "commits_since_last_release"),
-        ("What is the next version?", "next_version"),
-        ("Write the changelog for the next release", "changelog"),
-        ("Give me the release checklist", "release_checklist"),
-        ("Compare the tags v1.1.0 and v1.2.0", "compare_tags"),
+        ("Which commits came since the last release?", "commits_since_last_release", "5 commits since v1.2.0"),
+        ("What is the next version?", "next_version", "v2.0.0"),
+        ("Write the changelog for the next release", "changelog", "## [2.0.0]"),
+        ("Give me the release checklist", "release_checklist", "- [ ]"),
+        ("Compare the tags v1.1.0 and v1.2.0", "compare_tags", "v1.1.0 → v1.2.0"),
     ],
 )
-async def test_the_agent_answers_without_a_language_model(
-    offline: None, project: MadeRepository, question: str, tool: str
-) -> None:
+async def test_the_agent_answers_without_a_language_model(offline: None, question: str, tool: str, part: str) -> None:
     answer = await release_manager().arun(question)
-    assert [call.tool_name for call in answer.tools or []] == [tool]
-    assert "1.2.0" in str(answer.content)
+    assert tool in [call.tool_name for call in answer.tools or []]
+    assert part in str(answer.content)
 
 
 async def test_tools_run_off_the_event_loop(offline: None) -> None:
@@ -124,6 +122,14 @@ def test_after_a_pre_release_the_next_one_is_named(made: MadeRepository) -> None
     made.tag("v1.0.0-rc.1")
     made.commit("fix: y")
     assert "v1.0.0-rc.2" in ReleaseTools(str(made.path)).next_version()
+
+
+def test_a_released_head_has_no_next_version(made: MadeRepository) -> None:
+    made.commit("feat: x")
+    made.tag("v1.0.0")
+    text = ReleaseTools(str(made.path)).next_version()
+    assert "v1.0.0" in text
+    assert "v1.0.1" not in text
 
 
 def test_the_last_two_releases_are_compared_by_default(tools: ReleaseTools) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from semver import Version
 
@@ -130,6 +132,12 @@ def test_tags_of_no_commit_do_not_count(made: MadeRepository) -> None:
     (made.git / "refs" / "tags" / "v7.0.0").write_text("0" * 39 + "1\n")
     made.commit("two")
     assert _latest(made) == "v1.0.0"
+
+
+def test_tags_whose_names_are_no_utf_8_are_left_out(made: MadeRepository) -> None:
+    commit = made.commit("one")
+    (made.git / "refs" / "tags" / os.fsdecode(b"v1.0.0-\xff")).write_text(f"{commit}\n")
+    assert _latest(made) is None
 
 
 def test_commits_dated_wrongly_do_not_hide_a_release(made: MadeRepository) -> None:

@@ -100,7 +100,6 @@ def _linked_worktree(dot_git: Path) -> GitDirectory:
         kind == "gitdir"
         and own.parent == shared / "worktrees"
         and _points_at(own / "gitdir", dot_git)
-        and _points_at(own / "commondir", shared)
         and _is_git_directory(shared)
     )
     if not is_listed:

@@ -23,7 +23,6 @@ from agentllm.agents.release_manager.location import GitDirectory, RepositoryRef
 
 MAX_OBJECT_BYTES = 64 * 1024 * 1024
 MAX_TAG_DEPTH = 10
-MIN_HASH_LENGTH = 4
 
 _BRANCHES = (b"refs/heads/", b"refs/remotes/")
 _TAGS = b"refs/tags/"
@@ -84,9 +83,7 @@ class Repository:
         return next((commit for commit in found if commit is not None), None)
 
     def hashed(self, prefix: str) -> list[Commit]:
-        """The commits whose hash begins with `prefix`, of four hexadecimal digits at least."""
-        if len(prefix) < MIN_HASH_LENGTH:
-            return []
+        """The commits whose hash begins with `prefix`: hexadecimal digits, at least two."""
         found = (self._object(id_) for id_ in self._objects.iter_prefix(prefix.lower().encode("ascii")))
         return [commit for commit in found if isinstance(commit, Commit)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from agentllm.core import Json, JsonObject
 from agentllm.llm.offline.words import NUMBERS, name_words, stem, word_set
@@ -60,6 +61,11 @@ def expression_in(text: str) -> str | None:
     return _balanced(found.group().strip()) if found else None
 
 
+def without_expressions(text: str) -> str:
+    """`text` without its arithmetic expressions, so that the "times" of "3 times 4" is no word of it."""
+    return _EXPRESSION.sub(" ", _spoken(text))
+
+
 def fill(parameters: JsonObject, text: str) -> dict[str, Json] | Missing:
     """The arguments that `text` gives for the JSON schema `parameters`.
 
@@ -71,15 +77,15 @@ def fill(parameters: JsonObject, text: str) -> dict[str, Json] | Missing:
         return {}
     listed = parameters.get("required")
     required = set(listed) if isinstance(listed, Sequence) else set()
+    wanted = [_Parameter.read(name, properties[name], name in required) for name in properties]
     pool = _Pool(text)
-    found: dict[str, Json] = {}
-    for name in sorted(properties, key=lambda name: name not in required):
-        value = _value(_Parameter.read(name, properties[name], name in required), pool)
-        if value is not None:
-            found[name] = value
-        elif name in required:
-            return Missing(name, _Parameter.read(name, properties[name], required=True).type)
-    return {name: found[name] for name in properties if name in found}
+    found: dict[str, Json] = {parameter.name: pool.take_number_beside(parameter) for parameter in wanted}
+    for parameter in sorted(wanted, key=lambda parameter: not parameter.required):
+        if found[parameter.name] is None:
+            found[parameter.name] = _value(parameter, pool)
+        if found[parameter.name] is None and parameter.required:
+            return Missing(parameter.name, parameter.type)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,14 @@ class _Parameter:
         )
 
 
+class _Found(NamedTuple):
+    """A number in a text, and where."""
+
+    start: int
+    end: int
+    value: int | float
+
+
 class _Pool:
     """The values that a text holds; taking one removes it."""
 
@@ -121,29 +135,41 @@ class _Pool:
         self.kinds["expression"] = [_balanced(found.strip()) for found in _EXPRESSION.findall(spoken)]
         self.kinds["place"] = _PLACE.findall(rest)
         self.rest = rest
-        self.numbers = [(match.start(), match.end(), _number(match.group())) for match in _NUMBER.finditer(rest)]
+        self.numbers = [_Found(*match.span(), _number(match.group())) for match in _NUMBER.finditer(rest)]
 
     def take(self, kind: str) -> str | None:
         values = self.kinds[kind]
         return values.pop(0) if values else None
 
     def take_number(self, parameter: _Parameter) -> Json:
-        fitting = [entry for entry in self.numbers if parameter.type == "number" or isinstance(entry[2], int)]
-        named = [entry for entry in fitting if self._is_beside(entry, parameter.name)]
-        usable = named or [entry for entry in fitting if not self._is_pronoun(entry)]
+        """The first number that fits, but for the word "one", which may well be a pronoun."""
+        return self._take([entry for entry in self._fitting(parameter) if self._written(entry) != "one"])
+
+    def take_number_beside(self, parameter: _Parameter) -> Json:
+        """The number that the text puts next to the parameter's name, as in "20 sides" or "sides: 20"."""
+        if parameter.choices:
+            return None
+        return self._take([entry for entry in self._fitting(parameter) if self._is_beside(entry, parameter.name)])
+
+    def _fitting(self, parameter: _Parameter) -> list[_Found]:
+        if parameter.type not in ("integer", "number"):
+            return []
+        return [entry for entry in self.numbers if parameter.type == "number" or isinstance(entry.value, int)]
+
+    def _take(self, usable: Sequence[_Found]) -> Json:
         if not usable:
             return None
         self.numbers.remove(usable[0])
-        return usable[0][2]
+        return usable[0].value
 
-    def _is_beside(self, entry: tuple[int, int, int | float], name: str) -> bool:
+    def _written(self, entry: _Found) -> str:
+        return self.rest[entry.start : entry.end].lower()
+
+    def _is_beside(self, entry: _Found, name: str) -> bool:
         wanted = {stem(word) for word in name_words(name)}
-        after = re.match(r"[\s-]*(\w+)", self.rest[entry[1] :])
-        before = re.search(r"(\w+)\s*(?:of|=|:|to)?\s*$", self.rest[: entry[0]])
+        after = re.match(r"[\s-]*(\w+)", self.rest[entry.end :])
+        before = re.search(r"(\w+)\s*(?:of|=|:|to)?\s*$", self.rest[: entry.start])
         return any(match is not None and stem(match[1]) in wanted for match in (after, before))
-
-    def _is_pronoun(self, entry: tuple[int, int, int | float]) -> bool:
-        return self.rest[entry[0] : entry[1]].lower() == "one"
 
 
 def _value(parameter: _Parameter, pool: _Pool) -> Json:
@@ -176,7 +202,7 @@ def _string(parameter: _Parameter, pool: _Pool) -> str | None:
 
 def _several(parameter: _Parameter, pool: _Pool) -> Sequence[Json] | None:
     if parameter.items in ("integer", "number"):
-        values: list[Json] = [number for _, _, number in pool.numbers]
+        values: list[Json] = [entry.value for entry in pool.numbers]
         pool.numbers.clear()
         return values or None
     if parameter.items == "string" and parameter.required:

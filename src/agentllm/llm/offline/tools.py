@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agentllm.core import Json, JsonObject
-from agentllm.llm.offline.arguments import Missing, expression_in, fill
+from agentllm.llm.offline.arguments import Missing, expression_in, fill, without_expressions
 from agentllm.llm.offline.words import is_meaningless, meaningful, name_words, requests, stem, stems
 
 _ARITHMETIC = frozenset(map(stem, ("calculate", "calculator", "compute", "evaluate", "arithmetic", "expression")))
@@ -88,9 +88,14 @@ def asked_for(message: str, tools: Sequence[Tool]) -> tuple[Call | Unfilled, ...
         return ()
     request = _Request(sentences)
     matches = [match for tool in tools if (match := request.match(tool)) is not None]
-    chosen = _fewest(sorted(matches, key=lambda match: (-match.score, match.tool.name)))
-    attempts = tuple(attempt(match.tool, message) for match in chosen)
-    return attempts if request.is_explained_by(chosen, attempts) else ()
+    ranked = sorted(matches, key=lambda match: (-match.score, match.tool.name))
+    for first in range(len(ranked)):
+        chosen = _fewest(ranked[first:])
+        attempts = tuple(attempt(match.tool, message) for match in chosen)
+        if request.is_explained_by(chosen, attempts):
+            is_clear = not any(_rivals(match, other) for match in chosen for other in ranked)
+            return attempts if is_clear else ()
+    return ()
 
 
 def closest(message: str, tools: Sequence[Tool]) -> Call | Unfilled | None:
@@ -118,12 +123,13 @@ class _Request:
     """What a message asks for, as words to be explained by tools."""
 
     def __init__(self, text: str) -> None:
+        self.implied = _implied_by(expression_in(text))
+        text = without_expressions(text)
         self.words = meaningful(text)
         self.stems = frozenset(map(stem, self.words)) | frozenset(
             part for word in self.words if not word[0].isdigit() for part in stems(word)
         )
         self.all_stems = stems(text)
-        self.implied = _implied_by(expression_in(text))
 
     def match(self, tool: Tool) -> _Match | None:
         name = _name_stems(tool)
@@ -167,6 +173,12 @@ def _fewest(ranked: Sequence[_Match]) -> list[_Match]:
             if match.by_name & _EVERY_IMPLIED:
                 explained |= _EVERY_IMPLIED
     return chosen
+
+
+def _rivals(match: _Match, other: _Match) -> bool:
+    """Whether nothing says that `match` is meant rather than `other`."""
+    same = match.score == other.score and match.by_name == other.by_name
+    return same and match.tool != other.tool and not match.is_whole_name
 
 
 def _is_named_outright(name: str, message: str) -> bool:

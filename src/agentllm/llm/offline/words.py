@@ -32,7 +32,7 @@ NUMBERS = {word: value for value, word in enumerate(_NUMERALS.split())}
 _MEANINGLESS = word_set("""
     a about all also am an and any are as at be been by call can could currently did do does each for from get give
     had has have hello help hey hi how i if in into is it its just know let like make many may me might much my need
-    now of on one or our out over please right run shall should show so some tell than thank thanks that the their
+    next now of on one or our out over please right run shall should show so some tell than thank thanks that the their
     them then there these they this those to today tool two up us use using want was we were what what's when where
     which who whose why will with would you your
 """)

@@ -1,0 +1,3 @@
+"""An agent file that does not load."""
+
+LIMIT = 1 / 0

@@ -1,0 +1,62 @@
+"""One scripted model and one proxy for all integration tests that need no other configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from openai import AsyncOpenAI, OpenAI
+
+from tests.proxy import Proxy
+from tests.scripted_llm import ScriptedLLM
+
+AGENTS = Path(__file__).parent / "agents"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("integration")
+
+
+@pytest.fixture(scope="session")
+def running_llm() -> Iterator[ScriptedLLM]:
+    with ScriptedLLM() as llm:
+        yield llm
+
+
+@pytest.fixture
+def llm(running_llm: ScriptedLLM) -> ScriptedLLM:
+    """The scripted model, with nothing scripted and no request remembered."""
+    running_llm.reset()
+    return running_llm
+
+
+def llm_environment(llm: ScriptedLLM) -> dict[str, str]:
+    """What points the providers at the scripted model and the catalog at the tests' agents."""
+    return {
+        "AGENTLLM_AGENTS": str(AGENTS),
+        "OPENAI_API_KEY": "sk-scripted",
+        "OPENAI_API_BASE": llm.openai_base,
+        "GEMINI_API_KEY": "scripted",
+        "GOOGLE_GEMINI_BASE_URL": llm.gemini_base,
+    }
+
+
+@pytest.fixture(scope="session")
+def proxy(running_llm: ScriptedLLM, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """The project's own configuration, with the tests' agents and the scripted model behind them."""
+    with Proxy(tmp_path_factory.mktemp("proxy"), llm_environment(running_llm)) as running:
+        yield running
+
+
+@pytest.fixture
+def client(proxy: Proxy) -> Iterator[OpenAI]:
+    with OpenAI(base_url=proxy.base_url, api_key=proxy.key, max_retries=0, timeout=30) as openai:
+        yield openai
+
+
+@pytest.fixture
+async def aclient(proxy: Proxy) -> AsyncOpenAI:
+    return AsyncOpenAI(base_url=proxy.base_url, api_key=proxy.key, max_retries=0, timeout=30)
