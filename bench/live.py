@@ -1,8 +1,9 @@
 """How many streams of a model that says 50 tokens a second a server keeps up with.
 
 A number of streams is kept up with if all of them end within 1.15 times the ideal 3.98 s (200
-tokens, counted from each stream's own request). The streams start spread over two seconds: this is about streaming, and a
-burst of requests is measured elsewhere. A failed number is tried once more, for all alike.
+tokens, counted from each stream's own request). The streams start spread over two seconds: this is
+about streaming, and a burst of requests is measured elsewhere. A failed number is tried once more
+in a full run, for all alike.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def measure(bench: Bench) -> Section:
 
 def _numbers(trial: _Trial) -> list[str]:
     if not trial.streams:
-        return ["0", "–", "–", "–"]
+        return ["0", "-", "-", "-"]
     latencies = trial.result.latencies
     ratios = [f"{max(latencies) / IDEAL:.2f}", f"{median(latencies) / IDEAL:.2f}"]
     return [str(trial.streams), *ratios, f"{trial.pause * 1000:.0f}"]

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import gc
+import itertools
 import json
 import sys
 import time
@@ -34,7 +35,7 @@ class _Tally:
     def good(self, start: float, end: float, moments: list[float]) -> None:
         self.latencies.append(end - start)
         self.first_tokens.append(moments[0] - start)
-        self.pauses.append(max((b - a for a, b in zip(moments, moments[1:], strict=False)), default=0.0))
+        self.pauses.append(max((b - a for a, b in itertools.pairwise(moments)), default=0.0))
 
     def bad(self, error: Exception) -> None:
         self.failed += 1

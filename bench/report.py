@@ -60,7 +60,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def page(sections: Sequence[Section], *, command: str, seconds: float) -> str:
     """The whole page of results."""
-    bars = [[bar.title, bar.wanted, bar.measured or "–", bar.verdict] for section in sections for bar in section.bars]
+    bars = [[bar.title, bar.wanted, bar.measured or "-", bar.verdict] for section in sections for bar in section.bars]
     blocks = [
         "# Benchmark",
         _circumstances(command, seconds),

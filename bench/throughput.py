@@ -89,8 +89,8 @@ def _rows(names: Sequence[Name], grid: Grid) -> tuple[list[str], list[list[str]]
         bare = grid.get(("bare", cell))
         for name in names:
             one = grid[name, cell]
-            ratio = f"{one.rate / bare.rate:.2f}" if bare and bare.rate else "–"
-            first = ms(one.first_token) if cell.stream else "–"
+            ratio = f"{one.rate / bare.rate:.2f}" if bare and bare.rate else "-"
+            first = ms(one.first_token) if cell.stream else "-"
             numbers = [f"{one.rate:.1f}", ratio, ms(one.p50), ms(one.p99), first, str(one.failed)]
             rows.append([cell.title, CONTENDERS[name].title, *numbers])
     return head, rows

@@ -44,9 +44,7 @@ def test_a_plain_answer_has_the_text_and_the_real_usage(client: OpenAI, llm: Scr
 
 
 @OPENAI_AND_GEMINI
-def test_a_streamed_answer_has_the_text_one_id_and_the_real_usage(
-    client: OpenAI, llm: ScriptedLLM, model: str
-) -> None:
+def test_a_streamed_answer_has_the_text_one_id_and_the_real_usage(client: OpenAI, llm: ScriptedLLM, model: str) -> None:
     llm.script(Reply("a b c d e f", usage=Usage(prompt=111, completion=22), token_delay=0.03))
     chunks = streamed(client, model, "hi")
     assert text_of(chunks) == "a b c d e f"
@@ -98,9 +96,7 @@ def test_the_models_finish_reason_is_kept(
 @OPENAI_AND_GEMINI
 def test_an_answer_cut_by_max_tokens_ends_with_length(client: OpenAI, llm: ScriptedLLM, model: str) -> None:
     question = "one two three four five six"
-    plain = client.chat.completions.create(
-        model=model, messages=[{"role": "user", "content": question}], max_tokens=3
-    )
+    plain = client.chat.completions.create(model=model, messages=[{"role": "user", "content": question}], max_tokens=3)
     assert plain.choices[0].message.content == "echo: one two"
     assert plain.choices[0].finish_reason == "length"
     chunks = streamed(client, model, question, max_completion_tokens=3)
@@ -152,9 +148,7 @@ def test_sampling_parameters_reach_a_model_of_gemini(client: OpenAI, llm: Script
 
 
 def test_one_request_s_parameters_do_not_stay_for_the_next(client: OpenAI, llm: ScriptedLLM) -> None:
-    client.chat.completions.create(
-        model="agno/echo", messages=[{"role": "user", "content": "hi"}], temperature=0.25
-    )
+    client.chat.completions.create(model="agno/echo", messages=[{"role": "user", "content": "hi"}], temperature=0.25)
     client.chat.completions.create(model="agno/echo", messages=[{"role": "user", "content": "hi"}])
     assert "temperature" not in llm.requests()[1].body
 

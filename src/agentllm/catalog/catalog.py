@@ -92,9 +92,7 @@ def _build_level(
             if agent.name in taken:
                 continue
             if agent.name in agents:
-                raise ConfigurationError(
-                    f"an agent {agent.name!r} is here already; give one of them another name"
-                )
+                raise ConfigurationError(f"an agent {agent.name!r} is here already; give one of them another name")
             agents[agent.name] = agent
         except Exception as error:
             failure = BrokenAgent(agent_name(found.name), found.place_of(error), _cause(error))

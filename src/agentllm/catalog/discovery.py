@@ -84,9 +84,7 @@ def _in_path(path: Path) -> Iterator[Found]:
 
 def _in_yaml(path: Path) -> Iterable[Found]:
     try:
-        return [
-            Found(a.name, f"{path}:{a.line}", a.load, description=a.description) for a in agents_in_yaml(path)
-        ]
+        return [Found(a.name, f"{path}:{a.line}", a.load, description=a.description) for a in agents_in_yaml(path)]
     except ConfigurationError as error:
         return [Found(path.stem, str(path), partial(_reraise, error))]
 
@@ -109,9 +107,7 @@ def _in_file(path: Path) -> Iterable[Found]:
         return [Found(name, str(path), partial(_reraise, error), path)]
     found = [Found(key, str(path), partial(getattr, module, key), path) for key in _agents_of(module)]
     if not found:
-        log.warning(
-            "no agent in %s: neither an Agno agent nor a function that is annotated to return one", path
-        )
+        log.warning("no agent in %s: neither an Agno agent nor a function that is annotated to return one", path)
     return found
 
 

@@ -65,9 +65,7 @@ def agents_in_yaml(path: Path) -> Iterator[YamlAgent]:
         except ValidationError as error:
             yield YamlAgent(name, line, partial(_reraise, _explained(error)), None)
             continue
-        yield YamlAgent(
-            name, line, partial(build_agent, name, definition, path.parent), definition.description
-        )
+        yield YamlAgent(name, line, partial(build_agent, name, definition, path.parent), definition.description)
 
 
 def _entries(path: Path) -> list[tuple[yaml.ScalarNode, yaml.Node]]:

@@ -1,4 +1,4 @@
-"""What happens before LiteLLM routes a request."""
+"""What happens before LiteLLM routes a request, and to the headers of its answer."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from litellm.proxy._types import ProxyException
 from agentllm.catalog import Catalog
 from agentllm.errors import AgentLLMError
 from agentllm.gateway.failures import PROVIDER
+from agentllm.gateway.registration import is_served_here
 
 
-class UnknownAgents(CustomLogger):
-    """Answers for models `agno/…` that the router does not know, which LiteLLM would call a bad request.
-
-    Nothing reaches the router, so nothing cools down.
-    """
+class AgentHooks(CustomLogger):
+    """Callbacks of the proxy; LiteLLM calls them for the requests of all models."""
 
     def __init__(self, catalog: Catalog) -> None:
         super().__init__()
@@ -25,6 +23,10 @@ class UnknownAgents(CustomLogger):
     async def async_pre_call_hook(
         self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: Any
     ) -> None:
+        """Answer for models `agno/…` that the router does not know, which LiteLLM would call a bad request.
+
+        Nothing reaches the router, so nothing cools down.
+        """
         from litellm.proxy import proxy_server
 
         model = data.get("model")
@@ -37,3 +39,16 @@ class UnknownAgents(CustomLogger):
             self._catalog.get(model.removeprefix(f"{PROVIDER}/"))
         except AgentLLMError as error:
             raise ProxyException(message=error.message, type=error.type, param="model", code=error.status) from None
+
+    async def async_post_call_response_headers_hook(
+        self,
+        data: dict[str, Any],
+        user_api_key_dict: Any,
+        response: Any,
+        request_headers: dict[str, str] | None = None,
+        litellm_call_info: dict[str, Any] | None = None,
+    ) -> dict[str, str] | None:
+        """Tell OpenAI's clients not to repeat a failed request by themselves: an agent may have acted already."""
+        from litellm.proxy import proxy_server
+
+        return {"x-should-retry": "false"} if is_served_here(proxy_server.llm_router, data.get("model")) else None

@@ -25,7 +25,7 @@ from agentllm.gateway import auth
 from agentllm.gateway.bridge import HomeLoop
 from agentllm.gateway.failures import PROVIDER
 from agentllm.gateway.handler import AgentHandler
-from agentllm.gateway.hooks import UnknownAgents
+from agentllm.gateway.hooks import AgentHooks
 from agentllm.gateway.registration import keep_registered, why_not
 from agentllm.llm.default import offline_notice
 from agentllm.settings import TEST_KEY, load_settings
@@ -52,9 +52,11 @@ def start_in_proxy() -> AgentHandler:
     """
     _show_log()
     catalog, handler = _make(HomeLoop(asyncio.get_running_loop()))
-    litellm.logging_callback_manager.add_litellm_callback(UnknownAgents(catalog))
+    litellm.logging_callback_manager.add_litellm_callback(AgentHooks(catalog))
     if os.environ.setdefault("LITELLM_MASTER_KEY", TEST_KEY) == TEST_KEY:
-        log.warning("The master key is the published test key. Set LITELLM_MASTER_KEY before others can reach the proxy.")
+        log.warning(
+            "The master key is the published test key. Set LITELLM_MASTER_KEY before others can reach the proxy."
+        )
     task = asyncio.get_running_loop().create_task(keep_registered(catalog))
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)

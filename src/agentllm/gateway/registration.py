@@ -51,14 +51,18 @@ async def keep_registered(catalog: Catalog) -> None:
     from litellm.proxy import proxy_server
 
     while proxy_server.llm_router is None:  # noqa: ASYNC110 - LiteLLM has no event for it
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
     while True:
-        register(proxy_server.llm_router, catalog)
+        if register(proxy_server.llm_router, catalog):
+            # What LiteLLM itself does after it has added deployments: its health and info pages read this list.
+            proxy_server.llm_model_list = proxy_server.llm_router.get_model_list()
         await asyncio.sleep(RECONCILE_SECONDS)
 
 
-def register(router: Router, catalog: Iterable[Agent]) -> None:
+def register(router: Router, catalog: Iterable[Agent]) -> bool:
     """Give `router` a deployment for each agent that has none, and keep it from running agents twice.
+
+    Returns whether there were any.
 
     An explicit entry of the configuration wins; where it says nothing of retries and cooldown,
     it gets ours: no retry, because agents act, and no cooldown, because one caller's error must
@@ -71,11 +75,21 @@ def register(router: Router, catalog: Iterable[Agent]) -> None:
                 if params.get(name) is None:
                     params[name] = value
     known = set(router.get_model_names())
-    for agent in catalog:
-        name = model_name(agent)
-        if name not in known:
-            router.upsert_deployment(_deployment(agent))
-            log.info("agent %s is served as model %s", agent.name, name)
+    missing = [agent for agent in catalog if model_name(agent) not in known]
+    for agent in missing:
+        router.upsert_deployment(_deployment(agent))
+        log.info("agent %s is served as model %s", agent.name, model_name(agent))
+    return bool(missing)
+
+
+def is_served_here(router: Router | None, model: object) -> bool:
+    """Whether requests for `model` come to us: a name `agno/…`, or a name that the configuration gives an agent."""
+    if not isinstance(model, str):
+        return False
+    if model.startswith(f"{PROVIDER}/"):
+        return True
+    deployments = router.get_model_list(model_name=model) if router is not None else None
+    return any(str(d["litellm_params"]["model"]).startswith(f"{PROVIDER}/") for d in deployments or ())
 
 
 def _deployment(agent: Agent) -> Deployment:

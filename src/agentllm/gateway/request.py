@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import litellm
+
 from agentllm.core import Caller, Message, Parameters, ToolCall, Turn
 from agentllm.errors import InvalidRequest, UnsupportedParameter
 from agentllm.gateway import openwebui
@@ -84,7 +86,7 @@ class Request:
             UnsupportedParameter: it asks for something that no agent can do.
         """
         messages = _messages(self.kwargs["messages"])
-        drop = bool(self._litellm_params.get("drop_params"))
+        drop = bool(litellm.drop_params or self._litellm_params.get("drop_params"))
         return Turn(
             id=str(uuid.uuid4()),
             agent=self.agent,

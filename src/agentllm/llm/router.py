@@ -37,7 +37,8 @@ _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant"
 _STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 _LITELLM_PREFIX = re.compile(r"^(?:litellm\.)?(?:\w+(?:Error|Exception|Timeout)|Timeout)(?::| -)\s+")
 _ROUTER_SUFFIX = re.compile(
-    r"\.?\s*(?:Received Model Group=|Available Model Group Fallbacks=|LiteLLM Retried: |LiteLLM: model group ).*", re.DOTALL
+    r"\.?\s*(?:Received Model Group=|Available Model Group Fallbacks=|LiteLLM Retried: |LiteLLM: model group ).*",
+    re.DOTALL,
 )
 
 

@@ -41,8 +41,7 @@ def is_agent_function(value: object) -> TypeGuard[Callable[[], object]]:
     except NameError:  # an annotation that only a type checker can resolve
         signature = inspect.signature(value)
     needs_arguments = any(
-        parameter.default is parameter.empty
-        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
         for parameter in signature.parameters.values()
     )
     return not needs_arguments and _names_agent_class(signature.return_annotation)
@@ -55,6 +54,4 @@ def _names_agent_class(annotation: object) -> bool:
 
 
 def _is_agent_class(cls: type) -> bool:
-    return any(
-        base.__name__ in _AGNO_AGENTS and base.__module__.split(".")[0] == "agno" for base in cls.__mro__
-    )
+    return any(base.__name__ in _AGNO_AGENTS and base.__module__.split(".")[0] == "agno" for base in cls.__mro__)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from agentllm.llm.offline.words import meaningful, plain, stem
+from agentllm.llm.offline.words import meaningful, plain, stem, word_set
 
 _T = TypeVar("_T")
 
@@ -47,9 +47,10 @@ _STATES_NOTE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ABOUT = re.compile(r"\b(?:about|regarding|on)\s+(.+)", re.IGNORECASE)
-_NOT_NAMES = frozenset({"not", "and", "but", "the", "a", "an", "so", "very", "no", "i", "please", "what", "who"})
+_NOT_NAMES = word_set("not and but the a an so very no i please what who later back tomorrow when if at maybe")
 _POSITIONS = {"first": 0, "second": 1, "third": 2, "previous": -1, "last": -1, "latest": -1}
 _QUOTE = 300
+_LISTED = 20
 
 
 def recall(message: str, earlier: Sequence[str]) -> str | None:
@@ -126,7 +127,10 @@ def _listed(introduction: str, texts: Sequence[str], otherwise: str) -> str:
         return otherwise
     if len(texts) == 1:
         return f"{introduction} {quote(texts[0])}"
-    return "\n".join([introduction, "", *(f"{number}. {quote(text)}" for number, text in enumerate(texts, 1))])
+    left_out = max(0, len(texts) - _LISTED)
+    note = [f"(before that, {left_out} more)"] if left_out else []
+    lines = (f"{number}. {quote(text)}" for number, text in enumerate(texts[left_out:], left_out + 1))
+    return "\n".join([introduction, "", *note, *lines])
 
 
 def _names(texts: Sequence[str]) -> Iterator[str]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agentllm.core import Json, JsonObject
-from agentllm.llm.offline.arguments import Missing, expression_in, fill, without_expressions
+from agentllm.llm.offline.arguments import Missing, fill
+from agentllm.llm.offline.values import expression_in, without_expressions
 from agentllm.llm.offline.words import is_meaningless, meaningful, name_words, requests, stem, stems
 
 _ARITHMETIC = frozenset(map(stem, ("calculate", "calculator", "compute", "evaluate", "arithmetic", "expression")))

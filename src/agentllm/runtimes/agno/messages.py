@@ -80,7 +80,5 @@ def _call_from_agno(call: Mapping[str, Any]) -> ToolCall:
 
 def _keepable(provider_data: Mapping[str, Any] | None) -> JsonObject | None:
     return {
-        key: value
-        for key, value in (provider_data or {}).items()
-        if isinstance(value, (str, int, float, bool))
+        key: value for key, value in (provider_data or {}).items() if isinstance(value, (str, int, float, bool))
     } or None

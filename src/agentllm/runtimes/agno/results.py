@@ -75,9 +75,7 @@ def usage_of_run(output: Output) -> Usage:
 def _usage_of_metrics(metrics: RunMetrics | None) -> Usage:
     if metrics is None:
         return Usage()
-    return Usage(
-        metrics.input_tokens, metrics.output_tokens, metrics.reasoning_tokens, metrics.cache_read_tokens
-    )
+    return Usage(metrics.input_tokens, metrics.output_tokens, metrics.reasoning_tokens, metrics.cache_read_tokens)
 
 
 def state_of(output: Output) -> JsonObject | None:
@@ -129,9 +127,7 @@ def _failure(detail: str, outcome: Outcome, turn: Turn, error_type: str | None =
     if error_type == "input_check_error":
         return InvalidRequest(detail)
     log.error("agent %r failed in run %s: %s: %s", turn.agent, turn.id, error_type, detail)
-    return AgentFailed(
-        f"The agent {turn.agent!r} failed in run {turn.id}. Its operator finds the cause in the log."
-    )
+    return AgentFailed(f"The agent {turn.agent!r} failed in run {turn.id}. Its operator finds the cause in the log.")
 
 
 def _paused(turn: Turn) -> AgentFailed:

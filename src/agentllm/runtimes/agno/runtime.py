@@ -114,10 +114,7 @@ def _prepare(shared: Agent | Team, turn: Turn) -> _Run:
     agent.model, outcome = for_run(model, turn.parameters, drop_unsupported=turn.drop_unsupported)
     _add_instructions(agent, turn)
 
-    own = [
-        m if isinstance(m, AgnoMessage) else AgnoMessage.model_validate(m)
-        for m in agent.additional_input or ()
-    ]
+    own = [m if isinstance(m, AgnoMessage) else AgnoMessage.model_validate(m) for m in agent.additional_input or ()]
     messages = [to_agno(m) for m in turn.messages if m.role not in ("system", "developer")]
     newest: str | list[AgnoMessage] = messages
     if turn.messages[-1].role == "user":
@@ -165,9 +162,7 @@ async def _run_plain(run: _Run, turn: Turn) -> AsyncGenerator[Event, None]:
 
 
 async def _run_streamed(run: _Run, turn: Turn) -> AsyncGenerator[Event, None]:
-    stream: AsyncIterator[Any] = run.agent.arun(
-        stream=True, stream_events=True, yield_run_output=True, **run.arguments
-    )
+    stream: AsyncIterator[Any] = run.agent.arun(stream=True, stream_events=True, yield_run_output=True, **run.arguments)
     said, tool_called = "", False
     usage, output = Usage(), None
     async with closing(stream):

@@ -23,9 +23,7 @@ from agentllm.runtimes.agno.results import (
 )
 
 
-async def run_workflow(
-    workflow: Workflow, turn: Turn, arguments: dict[str, Any]
-) -> AsyncGenerator[Event, None]:
+async def run_workflow(workflow: Workflow, turn: Turn, arguments: dict[str, Any]) -> AsyncGenerator[Event, None]:
     """Run `workflow` on the newest message, which is all that a workflow takes.
 
     The steps' text is not the answer, so the answer comes as one piece at the end.
