@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -58,5 +58,6 @@ def client(proxy: Proxy) -> Iterator[OpenAI]:
 
 
 @pytest.fixture
-async def aclient(proxy: Proxy) -> AsyncOpenAI:
-    return AsyncOpenAI(base_url=proxy.base_url, api_key=proxy.key, max_retries=0, timeout=30)
+async def aclient(proxy: Proxy) -> AsyncIterator[AsyncOpenAI]:
+    async with AsyncOpenAI(base_url=proxy.base_url, api_key=proxy.key, max_retries=0, timeout=30) as openai:
+        yield openai

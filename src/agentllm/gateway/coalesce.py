@@ -20,6 +20,9 @@ HOLD = 0.020
 MOST_GATHERED = 65_536
 """Characters that may gather before the agent is made to wait for its reader."""
 
+_readers: set[asyncio.Task[None]] = set()
+"""Keeps readers that are still closing their agents; the event loop itself holds tasks weakly."""
+
 
 async def coalesce(events: AsyncGenerator[Event, None], *, hold: float = HOLD) -> AsyncGenerator[Event, None]:
     """The events of `events`, in order, with neighbouring pieces of text (or of reasoning) joined.
@@ -33,14 +36,23 @@ async def coalesce(events: AsyncGenerator[Event, None], *, hold: float = HOLD) -
     """
     gathered = _Gathered(hold)
     reader = asyncio.create_task(_read(events, gathered))
+    _readers.add(reader)
+    reader.add_done_callback(_forget)
     try:
         while (event := await gathered.take()) is not None:
             yield event
         await reader
     finally:
         reader.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await reader
+        # Not `await reader`: a server that cancels us again and again while we wait would pass that
+        # on, and a second cancellation keeps the reader from closing its connection to the model.
+        await asyncio.wait({reader})
+
+
+def _forget(reader: asyncio.Task[None]) -> None:
+    _readers.discard(reader)
+    if not reader.cancelled():
+        reader.exception()
 
 
 async def _read(events: AsyncGenerator[Event, None], gathered: _Gathered) -> None:

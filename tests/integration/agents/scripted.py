@@ -1,6 +1,7 @@
 """Agents whose models are the scripted one."""
 
 from agno.agent import Agent
+from agno.run import RunContext
 from agno.team import Team
 from agno.workflow import Step, Workflow
 
@@ -51,10 +52,11 @@ def slow() -> Agent:
 def counting() -> Agent:
     """Counts in its session state."""
 
-    def count(session_state: dict[str, int]) -> str:
+    def count(run_context: RunContext) -> str:
         """Count one more."""
-        session_state["count"] = session_state.get("count", 0) + 1
-        return f"count is {session_state['count']}"
+        assert run_context.session_state is not None
+        run_context.session_state["count"] = run_context.session_state.get("count", 0) + 1
+        return f"count is {run_context.session_state['count']}"
 
     return Agent(name="counting", model=openai("gpt-counting"), tools=[count], telemetry=False)
 

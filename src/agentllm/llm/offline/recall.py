@@ -128,7 +128,7 @@ def _listed(introduction: str, texts: Sequence[str], otherwise: str) -> str:
     if len(texts) == 1:
         return f"{introduction} {quote(texts[0])}"
     left_out = max(0, len(texts) - _LISTED)
-    note = [f"(before that, {left_out} more)"] if left_out else []
+    note = [f"(before that, {left_out} more)", ""] if left_out else []
     lines = (f"{number}. {quote(text)}" for number, text in enumerate(texts[left_out:], left_out + 1))
     return "\n".join([introduction, "", *note, *lines])
 
