@@ -25,11 +25,14 @@ MEASUREMENTS: dict[str, Callable[[Bench], Section]] = {
     "memory": memory.measure,
 }
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 def main() -> int:
     """Measure, print and write the page. The status is 1 where the benchmark itself could not go on."""
     options = _parser().parse_args()
-    signal.signal(signal.SIGTERM, _stop)
+    for number in _SIGNALS:
+        signal.signal(number, _stop)
     start = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
@@ -72,6 +75,9 @@ def _choice(allowed: list[str]) -> Callable[[str], list[str]]:
 
 
 def _stop(_number: int, _frame: object) -> NoReturn:
+    """Unwind once; a second signal must not interrupt the stopping of the servers, which is bounded."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

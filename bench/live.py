@@ -2,12 +2,17 @@
 
 A number of streams is kept up with if all of them end within 1.15 times the ideal 3.98 s (200
 tokens, counted from each stream's own request). The streams start spread over two seconds: this is
-about streaming, and a burst of requests is measured elsewhere. A failed number is tried once more
-in a full run, for all alike.
+about streaming, and a burst of requests is measured elsewhere.
+
+A full garbage collection stops a LiteLLM process for half a second, every few tries. It must not
+decide by chance, so that a number has three tries, for all alike; nor must it be hidden, so that the
+number found is always run three times and the pause told is the longest of all three.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.contenders import CONTENDERS, Bench, Name, Running
@@ -18,87 +23,111 @@ IDEAL = 199 / 50
 SLACK = 1.15
 RAMP = 2.0
 LONGEST_PAUSE = 0.25
+TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
-    """So many streams at once."""
+class _Level:
+    """So many streams at once, in one or more tries."""
 
     streams: int
-    result: Result
+    tries: Sequence[Result] = ()
 
     @property
-    def kept_up(self) -> bool:
-        result = self.result
-        return not result.failed and max(result.latencies, default=99.0) <= IDEAL * SLACK
+    def good(self) -> int:
+        """How many tries ended in time."""
+        return sum(_in_time(result) for result in self.tries)
+
+    @property
+    def latencies(self) -> list[float]:
+        return [latency for result in self.tries for latency in result.latencies]
 
     @property
     def pause(self) -> float:
-        return max(self.result.pauses, default=float("nan"))
+        """The longest pause within any stream of any try, in seconds."""
+        return max((pause for result in self.tries for pause in result.pauses), default=float("nan"))
 
 
 def measure(bench: Bench) -> Section:
     """The largest number for each contender, by doubling and then halving the interval."""
-    best: dict[Name, _Trial] = {}
+    best: dict[Name, _Level] = {}
     for name in bench.only("bare", "agentos", "ours").names:
         with bench.running(name) as running:
             bench.ask(running, "tokens-20", stream=True, clients=4, requests=40)
+            bench.ask(running, "live-200-50", stream=True, clients=4, requests=4)
             best[name] = _largest(bench, running)
-    head = ["contender", "live streams", "slowest ÷ ideal", "median ÷ ideal", "longest pause ms"]
-    rows = [[CONTENDERS[name].title, *_numbers(trial)] for name, trial in best.items()]
-    note = f"200 tokens at 50 a second; all streams within {SLACK} times the ideal {IDEAL} s."
+    head = ["contender", "live streams", "tries in time", "slowest ÷ ideal", "median ÷ ideal", "longest pause ms"]
+    rows = [[CONTENDERS[name].title, *_numbers(level)] for name, level in best.items()]
+    note = (
+        f"200 tokens at 50 a second; all streams within {SLACK} times the ideal {IDEAL} s in one of {TRIES} tries."
+        f" Slowest and pause are the worst of all {TRIES}."
+    )
     return Section("Live streams", [note, table(head, rows)], _bars(best))
 
 
-def _numbers(trial: _Trial) -> list[str]:
-    if not trial.streams:
-        return ["0", "-", "-", "-"]
-    latencies = trial.result.latencies
-    ratios = [f"{max(latencies) / IDEAL:.2f}", f"{median(latencies) / IDEAL:.2f}"]
-    return [str(trial.streams), *ratios, f"{trial.pause * 1000:.0f}"]
+def _numbers(level: _Level) -> list[str]:
+    if not level.streams:
+        return ["0", "-", "-", "-", "-"]
+    ratios = [f"{max(level.latencies) / IDEAL:.2f}", f"{median(level.latencies) / IDEAL:.2f}"]
+    return [str(level.streams), f"{level.good} of {len(level.tries)}", *ratios, f"{level.pause * 1000:.0f}"]
 
 
-def _largest(bench: Bench, running: Running) -> _Trial:
-    good = _Trial(0, Result(1.0, 0, (), (), (), ()))
-    low, high, start = 0, 0, 16
-    limit = 512 if bench.quick else 2048
-    while not high and max(low * 2, start) <= limit:
-        trial = _try(bench, running, max(low * 2, start))
-        if trial.kept_up:
-            low, good = trial.streams, trial
-        else:
-            high = trial.streams
+def _largest(bench: Bench, running: Running) -> _Level:
+    good = _Level(0)
+    high = 0
+    limit = 512 if bench.quick else 1024
     step = 0.25 if bench.quick else 0.08
-    while high and high - low > max(1, step * low):
-        trial = _try(bench, running, (low + high) // 2)
-        if trial.kept_up:
-            low, good = trial.streams, trial
+    while (streams := _next(good.streams, high, limit, step)) is not None:
+        level = _try(bench, running, streams)
+        if level.good:
+            good = level
         else:
-            high = trial.streams
-    return good
+            high = streams
+    return _confirm(bench, running, good)
 
 
-def _try(bench: Bench, running: Running, streams: int) -> _Trial:
-    trial = _once(bench, running, streams)
-    return trial if trial.kept_up or bench.quick else _once(bench, running, streams)
+def _next(low: int, high: int, limit: int, step: float) -> int | None:
+    """What to try between `low`, which is kept up with, and `high`, which is not (0: not known yet)."""
+    if not high:
+        following = max(low * 2, 16)
+        return following if following <= limit else None
+    return (low + high) // 2 if high - low > max(1, step * low) else None
 
 
-def _once(bench: Bench, running: Running, streams: int) -> _Trial:
+def _try(bench: Bench, running: Running, streams: int) -> _Level:
+    tries: list[Result] = []
+    while len(tries) < TRIES and not (tries and _in_time(tries[-1])):
+        tries.append(_once(bench, running, streams))
+    return _Level(streams, tries)
+
+
+def _confirm(bench: Bench, running: Running, level: _Level) -> _Level:
+    """`level` with all of its tries, so that no pause is left out for having been lucky."""
+    if not level.streams:
+        return level
+    more = [_once(bench, running, level.streams) for _ in range(TRIES - len(level.tries))]
+    return _Level(level.streams, [*level.tries, *more])
+
+
+def _in_time(result: Result) -> bool:
+    return not result.failed and max(result.latencies, default=math.inf) <= IDEAL * SLACK
+
+
+def _once(bench: Bench, running: Running, streams: int) -> Result:
     result = bench.ask(
         running, "live-200-50", stream=True, clients=streams, requests=streams, ramp=RAMP, timeout=IDEAL * 2.5
     )
-    trial = _Trial(streams, result)
-    slowest = max(result.latencies, default=float("nan"))
     say(
-        f"live {running.contender.name} {streams}: slowest {slowest:.2f} s, {result.failed} failed,"
-        f" longest pause {trial.pause * 1000:.0f} ms: {'kept up' if trial.kept_up else 'too many'}"
+        f"live {running.contender.name} {streams}: slowest {max(result.latencies, default=math.nan):.2f} s,"
+        f" {result.failed} failed, longest pause {max(result.pauses, default=math.nan) * 1000:.0f} ms:"
+        f" {'in time' if _in_time(result) else 'too many'}"
     )
     for error in result.errors[:1]:
         say(f"  {error}")
-    return trial
+    return result
 
 
-def _bars(best: dict[Name, _Trial]) -> list[Bar]:
+def _bars(best: dict[Name, _Level]) -> list[Bar]:
     ours, bare = best.get("ours"), best.get("bare")
     ratio = ours.streams / bare.streams if ours and bare and bare.streams else None
     pause = ours.pause if ours and ours.streams else None

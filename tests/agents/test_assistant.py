@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentllm.agents.assistant import assistant, calculate, date_and_time, evaluate
-from agentllm.llm.offline import OfflineModel
+from agentllm.settings import load_settings
 
 _EXPRESSIONS = st.recursive(
     st.integers(0, 99).map(str),
@@ -20,8 +21,11 @@ _EXPRESSIONS = st.recursive(
 
 
 @pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agentllm.agents.assistant.default_model", OfflineModel)
+def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AGENTLLM_MODEL", "offline")
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
 
 
 async def test_it_answers_with_its_tools() -> None:

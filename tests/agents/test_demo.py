@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Iterator
 
 import pytest
 from agno.models.message import Message
+from agno.run.agent import RunContentEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agentllm.agents.demo import demo, roll_dice
-from agentllm.llm.offline import NOTICE, OfflineModel
+from agentllm.llm.offline import NOTICE
+from agentllm.settings import load_settings
 
 
 @pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agentllm.agents.demo.default_model", OfflineModel)
+def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AGENTLLM_MODEL", "offline")
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -44,7 +50,7 @@ async def test_it_remembers_what_was_said() -> None:
 
 async def test_it_streams() -> None:
     events = demo().arun("hello", stream=True, stream_events=True)
-    pieces = [event.content async for event in events if event.event == "RunContent"]
+    pieces = [event.content async for event in events if isinstance(event, RunContentEvent)]
     assert len(pieces) > 10
     assert NOTICE in "".join(map(str, pieces))
 

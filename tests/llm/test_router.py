@@ -16,9 +16,12 @@ from agno.exceptions import (
     ModelProviderError,
     ModelRateLimitError,
 )
+from agno.metrics import RunMetrics
 from agno.models.message import Message
-from agno.models.response import ModelResponse
+from agno.models.response import ModelResponse, ToolExecution
+from agno.run.agent import RunCompletedEvent, RunContentEvent, ToolCallCompletedEvent
 from agno.tools.function import Function
+from openai import OpenAI
 from pydantic import BaseModel
 
 from agentllm.llm.router import CALLER_METADATA, RouterModel
@@ -26,8 +29,11 @@ from tests.scripted_llm import Reply, ScriptedLLM, ToolCall, Usage
 
 MODEL = "openai/scripted"
 
-# LiteLLM's own types; the warning does not concern how they are used here.
-pytestmark = pytest.mark.filterwarnings(r"ignore:Items? .* using the `ReadOnly` qualifier:UserWarning")
+# Both are LiteLLM's own use of pydantic.
+pytestmark = [
+    pytest.mark.filterwarnings(r"ignore:Items? .* using the `ReadOnly` qualifier:UserWarning"),
+    pytest.mark.filterwarnings(r"ignore:Accessing the 'model_\w+' attribute on the instance:DeprecationWarning"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +43,11 @@ async def closed_connections() -> AsyncIterator[None]:
     import litellm
     from litellm.llms.custom_httpx.async_client_cleanup import close_litellm_async_clients
 
+    for client in litellm.in_memory_llm_clients_cache.cache_dict.values():
+        if isinstance(client, OpenAI):
+            client.close()
     await close_litellm_async_clients()  # type: ignore[no-untyped-call]
-    litellm.in_memory_llm_clients_cache.flush_cache()
+    litellm.in_memory_llm_clients_cache.flush_cache()  # type: ignore[no-untyped-call]
 
 
 async def plain(model: RouterModel, **more: Any) -> str:
@@ -69,19 +78,19 @@ both_ways = pytest.mark.parametrize("ask", [plain, streamed])
 @pytest.fixture
 def proxy(provider: ScriptedLLM, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedLLM]:
     """A proxy's router in this process, with the model `house` and `spare` behind it."""
-    import litellm
+    from litellm.router import Router
 
     def deployment(name: str, model: str, key: str) -> dict[str, Any]:
         return {"model_name": name, "litellm_params": {"model": model, "api_key": key, "cooldown_time": 0}}
 
-    router = litellm.Router(
+    router = Router(
         model_list=[deployment("house", MODEL, "house-key"), deployment("spare", "openai/tokens-20", "spare-key")],
         fallbacks=[{"house": ["spare"]}],
         num_retries=0,
     )
-    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", SimpleNamespace(llm_router=router))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "litellm.proxy.proxy_server", SimpleNamespace(llm_router=router))
     yield provider
-    router.discard()
+    router.discard()  # type: ignore[no-untyped-call]
 
 
 @every_way
@@ -150,9 +159,9 @@ class Listening(RouterModel):
             note(response)
             return parse(response, **kwargs)
 
-        def parsed_delta(response: Any) -> ModelResponse:
-            note(response)
-            return parse_delta(response)
+        def parsed_delta(response_delta: Any) -> ModelResponse:
+            note(response_delta)
+            return parse_delta(response_delta)
 
         self._parse_provider_response = parsed  # type: ignore[method-assign, assignment]
         self._parse_provider_response_delta = parsed_delta  # type: ignore[method-assign]
@@ -178,16 +187,17 @@ class TestAnswers:
             assert run.metrics is not None
             usage = (run.metrics.input_tokens, run.metrics.output_tokens, run.metrics.reasoning_tokens)
             return str(run.content), run.reasoning_content or "", [t.result for t in run.tools or ()], usage
-        events = [event async for event in agent.arun("hi", stream=True, stream_events=True)]
-        pieces = [event for event in events if event.event == "RunContent"]
-        ended: Any = events[-1]
-        usage = (ended.metrics.input_tokens, ended.metrics.output_tokens, ended.metrics.reasoning_tokens)
-        return (
-            "".join(piece.content or "" for piece in pieces),
-            "".join(piece.reasoning_content or "" for piece in pieces),
-            [event.tool.result for event in events if event.event == "ToolCallCompleted"],
-            usage,
-        )
+        text, reasoning, results, usage = "", "", [], (0, 0, 0)
+        async for event in agent.arun("hi", stream=True, stream_events=True):
+            match event:
+                case RunContentEvent():
+                    text += event.content or ""
+                    reasoning += event.reasoning_content or ""
+                case ToolCallCompletedEvent(tool=ToolExecution(result=result)):
+                    results.append(result)
+                case RunCompletedEvent(metrics=RunMetrics() as metrics):
+                    usage = (metrics.input_tokens, metrics.output_tokens, metrics.reasoning_tokens)
+        return text, reasoning, results, usage
 
     async def test_calls_of_tools_come_whole(self, stream: bool, provider: ScriptedLLM) -> None:
         def join(left: str, right: str) -> str:

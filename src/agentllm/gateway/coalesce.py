@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from agentllm.core import Event, Finished, Reasoning, Text, Usage
 
 HOLD = 0.020
 """Seconds that text may be held back after the piece before it."""
+
+SLICE = 0.0005
+"""Seconds that a burst of events is read at a stretch, while other tasks of the loop wait."""
 
 MOST_GATHERED = 65_536
 """Characters that may gather before the agent is made to wait for its reader."""
@@ -58,9 +62,11 @@ def _forget(reader: asyncio.Task[None]) -> None:
 async def _read(events: AsyncGenerator[Event, None], gathered: _Gathered) -> None:
     try:
         async with contextlib.aclosing(events):
+            turned_at = time.perf_counter()
             async for event in events:
-                if gathered.put(event):
+                if gathered.put(event) or time.perf_counter() - turned_at > SLICE:
                     await gathered.room()
+                    turned_at = time.perf_counter()
     finally:
         gathered.end()
 

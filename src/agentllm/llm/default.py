@@ -56,8 +56,9 @@ def model_from_name(name: str) -> Model:
 def offline_notice() -> str | None:
     """The line for the start-up log where the offline model speaks; None where a model is configured."""
     name = load_settings().model
-    speaks = name == "offline" or (name is None and _first_key() is None)
-    return NOTICE if speaks else None
+    if name == "offline":
+        return f"{NOTICE} AGENTLLM_MODEL is 'offline' and comes before them."
+    return NOTICE if name is None and _first_key() is None else None
 
 
 def _first_key() -> str | None:

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import pytest
 from agno.agent import Agent
 from agno.models.message import Message
-from agno.models.response import ModelResponse
-from agno.run.agent import RunOutput
+from agno.models.response import ModelResponse, ToolExecution
+from agno.run.agent import ModelRequestCompletedEvent, RunContentEvent, RunOutput, ToolCallCompletedEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,13 +68,13 @@ class Streamed:
 async def stream(asked: Agent, text: str) -> Streamed:
     seen = Streamed()
     async for event in asked.arun(text, stream=True, stream_events=True):
-        match event.event:
-            case "RunContent" if event.content:
-                seen.texts.append(event.content)
-            case "ToolCallCompleted":
-                seen.tools.append(event.tool.tool_name)
-            case "ModelRequestCompleted":
-                seen.completion_tokens += event.output_tokens or 0
+        match event:
+            case RunContentEvent(content=str(text)) if text:
+                seen.texts.append(text)
+            case ToolCallCompletedEvent(tool=ToolExecution(tool_name=name)):
+                seen.tools.append(name)
+            case ModelRequestCompletedEvent(output_tokens=int(tokens)):
+                seen.completion_tokens += tokens
     return seen
 
 
@@ -167,7 +167,7 @@ class TestStreams:
 
         async def follow(number: int) -> None:
             async for event in agent().arun("hello", stream=True, stream_events=True):
-                order.extend([number] * (event.event == "RunContent"))
+                order.extend([number] * isinstance(event, RunContentEvent))
 
         await asyncio.gather(follow(0), follow(1))
         switches = sum(1 for before, after in itertools.pairwise(order) if before != after)
@@ -179,7 +179,7 @@ class TestStreams:
         streamed = "".join(
             event.content or ""
             for event in asked.run("What is the next version?", stream=True, stream_events=True)
-            if event.event == "RunContent"
+            if isinstance(event, RunContentEvent)
         )
         assert streamed == plain == f"{OPENING}`next_version` says: 1.3.0"
 
@@ -221,7 +221,7 @@ class Listening(OfflineModel):
             heard.append(response)
             return parse_delta(response)
 
-        listening._parse_provider_response = parsed  # type: ignore[method-assign, assignment]
+        listening._parse_provider_response = parsed  # type: ignore[method-assign]
         listening._parse_provider_response_delta = parsed_delta  # type: ignore[method-assign]
         return listening, heard
 

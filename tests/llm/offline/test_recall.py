@@ -113,5 +113,9 @@ def test_a_long_text_is_repeated_in_part() -> None:
     assert len(recalled("word " * 1_000)) < 700
 
 
+def test_a_message_without_text_is_answered_too() -> None:
+    assert "no text" in recalled("")
+
+
 def test_without_a_user_there_is_still_an_answer() -> None:
     assert answer([Message("system", "Be kind.")], (), None).text

@@ -57,16 +57,15 @@ def _answer_user(
         return _attempted(asked)
     if fact is not None:
         return Answer(f"You have not told me your {fact[0]} in this conversation.")
-    return Answer(acknowledge(text) or f"You said: {quote(text)}\n\n{_abilities(tools)}")
+    heard = f"You said: {quote(text)}" if text.strip() else "Your message has no text."
+    return Answer(acknowledge(text) or f"{heard}\n\n{_abilities(tools)}")
 
 
 def _attempted(found: Sequence[Call | Unfilled]) -> Answer:
     calls = tuple(call for call in found if isinstance(call, Call))
-    return (
-        Answer(calls=calls)
-        if calls
-        else Answer("\n\n".join(_lacking(one) for one in found if isinstance(one, Unfilled)))
-    )
+    if calls:
+        return Answer(calls=calls)
+    return Answer("\n\n".join(_lacking(one) for one in found if isinstance(one, Unfilled)))
 
 
 def _forced(name: str, text: str, tools: Sequence[Tool]) -> Answer:

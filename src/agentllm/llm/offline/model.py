@@ -48,11 +48,11 @@ class OfflineModel(Model):
     results; it recalls what the user said in the messages it is given; otherwise it says what it can do.
     It makes nothing up. The first line of a conversation's first answer says what it is.
 
-    A token is a word with the white space behind it. That is what is streamed, what `max_tokens`
-    counts, and what usage reports: for the prompt the words of all messages, for the completion
-    the words of the text, of the called tools' names and of their arguments. `stop` ends the text before the first of
-    the strings. The same messages always get the same text, so `temperature`, `top_p`, `seed`,
-    `presence_penalty` and `frequency_penalty` are taken and change nothing.
+    A token is a word with the white space behind it. That is what is streamed, what `max_tokens` counts,
+    and what usage reports: for the prompt the words of all messages, for the completion the words of the
+    text, of the called tools' names and of their arguments. `stop` ends the text before the first of the
+    strings; a text that is cut has no calls of tools. The same messages always get the same text, so
+    `temperature`, `top_p`, `seed`, `presence_penalty` and `frequency_penalty` are taken and change nothing.
     """
 
     id: str = "offline"
@@ -67,7 +67,7 @@ class OfflineModel(Model):
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     tokens_per_second: float | None = None
-    """The pace of the answer; None is as fast as it can."""
+    """The pace of the answer, for demonstrations and tests; None is as fast as it can."""
 
     def invoke(
         self,

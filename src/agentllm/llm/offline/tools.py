@@ -81,8 +81,8 @@ def asked_for(message: str, tools: Sequence[Tool]) -> tuple[Call | Unfilled, ...
     or command must be explained, for the greater part, by the names, descriptions and
     arguments of the tools.
     """
-    named = [tool for tool in tools if _is_named_outright(tool.name, message)]
-    if named:
+    tools = [tool for tool in tools if not _is_only_mentioned(tool.name, message)]
+    if named := [tool for tool in tools if _is_named_outright(tool.name, message)]:
         return tuple(attempt(tool, message) for tool in named)
     sentences = requests(message)
     if not sentences:
@@ -165,10 +165,8 @@ def _fewest(ranked: Sequence[_Match]) -> list[_Match]:
     chosen: list[_Match] = []
     explained: set[str] = set()
     for match in ranked:
-        is_about_something_else = bool(match.by_name - explained) and 2 * len(match.by_name) >= len(
-            _name_stems(match.tool)
-        )
-        if not chosen or is_about_something_else:
+        is_half_named = 2 * len(match.by_name) >= len(_name_stems(match.tool))
+        if not chosen or (is_half_named and match.by_name - explained):
             chosen.append(match)
             explained |= match.by_name | match.by_description
             if match.by_name & _EVERY_IMPLIED:
@@ -183,13 +181,18 @@ def _rivals(match: _Match, other: _Match) -> bool:
 
 
 def _is_named_outright(name: str, message: str) -> bool:
-    escaped = re.escape(name)
+    name_only = re.escape(name)
     if "_" in name:
-        return re.search(rf"(?<!\w){escaped}(?!\w)", message) is not None
-    return (
-        re.search(rf"`{escaped}`|\b(?:call|use|run) (?:the )?(?:tool )?{escaped}\b|\b{escaped} tool\b", message)
-        is not None
-    )
+        return re.search(rf"(?<!\w){name_only}(?!\w)", message) is not None
+    as_tool = rf"`{name_only}`|\b(?:call|use|run) (?:the )?(?:tool )?{name_only}\b|\b{name_only} tool\b"
+    return re.search(as_tool, message) is not None
+
+
+def _is_only_mentioned(name: str, message: str) -> bool:
+    """Whether the tool is forbidden, or asked about."""
+    mention = rf"`{re.escape(name)}`" if "_" not in name else rf"`?{re.escape(name)}`?"
+    before = r"(?:don't|do not|never|not to|without|what (?:does|do|is|are)|how does|explain|describe|about)"
+    return re.search(rf"\b{before}\s+(?:\w+\s+){{0,3}}{mention}", message, re.IGNORECASE) is not None
 
 
 def _name_stems(tool: Tool) -> frozenset[str]:

@@ -15,6 +15,7 @@ _COURTESY = re.compile(
     re.IGNORECASE,
 )
 
+_FORBIDS = re.compile(r"(?:don't|do not|never)\b", re.IGNORECASE)
 _PLAIN = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00d7": "*", "\u00f7": "/"})
 
 
@@ -94,6 +95,8 @@ def _sentences(text: str) -> Iterator[str]:
 def _asks(sentence: str) -> bool:
     core = _COURTESY.sub("", sentence, count=1) if _COURTESY.match(sentence) else sentence
     words = _WORD.findall(core)
+    if _FORBIDS.match(core):
+        return False
     if not words:
         return any(character.isdigit() for character in core)
     return sentence.endswith("?") or "please" in sentence.lower() or words[0].lower() not in _STATEMENTS

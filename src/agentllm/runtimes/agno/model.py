@@ -6,6 +6,7 @@ methods of the model, so the copy listens there.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 from collections.abc import AsyncIterator
@@ -91,11 +92,20 @@ def for_run(model: Model, parameters: Parameters, *, drop_unsupported: bool) -> 
     Raises:
         UnsupportedParameter: the model's class has no place for a parameter.
     """
+    _open_client(model)
     listening = copy.copy(model)
     outcome = Outcome(model.id)
     _set_parameters(listening, parameters, drop_unsupported=drop_unsupported)
     _listen(listening, outcome)
     return listening, outcome
+
+
+def _open_client(model: Model) -> None:
+    """Have the shared model make its client, so that its copies share the connections and none makes one of its own."""
+    make = getattr(model, "get_async_client", None) or getattr(model, "get_client", None)
+    if make is not None:
+        with contextlib.suppress(Exception):  # the run comes to it again, and its error is told
+            make()
 
 
 def _set_parameters(model: Model, parameters: Parameters, *, drop_unsupported: bool) -> None:
