@@ -14,8 +14,9 @@ from bench.agents.tokens import bench_20, bench_200, bench_live
 def create_app() -> FastAPI:
     """AgentOS on the SQLite file `BENCH_DB`.
 
-    `BENCH_DB_KIND` chooses Agno's class for it: `sync` is the default because it was the better one for
-    AgentOS in every measurement (20 to 90 % more requests a second than `async`).
+    `BENCH_DB_KIND` chooses Agno's class for it. `sync` is the default, as it gave AgentOS more requests a
+    second than `async` in all eight cells of two quick runs each (1.07 to 2.04 times). `async` had the
+    sooner first token in some cells with 20 clients.
     """
     file = os.environ["BENCH_DB"]
     sync = os.environ.get("BENCH_DB_KIND", "sync") == "sync"

@@ -49,7 +49,7 @@ class _Level:
 
 
 def measure(bench: Bench) -> Section:
-    """The largest number for each contender, by doubling and then halving the interval."""
+    """The largest number for each contender, by doubling and, in a full run, halving the interval."""
     best: dict[Name, _Level] = {}
     for name in bench.only("bare", "agentos", "ours").names:
         with bench.running(name) as running:
@@ -75,8 +75,8 @@ def _numbers(level: _Level) -> list[str]:
 def _largest(bench: Bench, running: Running) -> _Level:
     good = _Level(0)
     high = 0
-    limit = 512 if bench.quick else 1024
-    step = 0.25 if bench.quick else 0.08
+    limit = 256 if bench.quick else 1024
+    step = 1.0 if bench.quick else 0.125  # a quick run only doubles
     while (streams := _next(good.streams, high, limit, step)) is not None:
         level = _try(bench, running, streams)
         if level.good:

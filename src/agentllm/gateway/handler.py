@@ -20,6 +20,7 @@ from agentllm.gateway.chunks import Answer, Chunk, fill, whole_answer
 from agentllm.gateway.coalesce import coalesce
 from agentllm.gateway.failures import FailedCalls, to_litellm
 from agentllm.gateway.request import Request
+from agentllm.llm.router import CALLER_METADATA
 
 log = logging.getLogger("agentllm.gateway")
 
@@ -84,6 +85,7 @@ class AgentHandler(CustomLLM):
         try:
             agent = self._catalog.get(request.agent)
             turn = request.turn(stream=stream)
+            CALLER_METADATA.set(request.caller_metadata)
             limit = min(self._run_timeout, request.timeout or self._run_timeout)
             log.info("turn %s of agent %s begins", turn.id, agent.name)
             async with aclosing(self._conversations.run(agent.runtime, turn)) as events:

@@ -9,7 +9,7 @@ from typing import Any
 
 import litellm
 
-from agentllm.core import Caller, Message, Parameters, ToolCall, Turn
+from agentllm.core import Caller, Json, Message, Parameters, ToolCall, Turn
 from agentllm.errors import InvalidRequest, UnsupportedParameter
 from agentllm.gateway import openwebui
 
@@ -77,6 +77,12 @@ class Request:
             team=self.metadata.get("user_api_key_team_id"),
             end_user=openwebui.user_id(self.headers) if key == MASTER_KEY else None,
         )
+
+    @property
+    def caller_metadata(self) -> Mapping[str, Json]:
+        """What model calls of the agent carry, so that LiteLLM counts them for the caller."""
+        names = (name for name in self.metadata if name.startswith("user_api_key"))
+        return {name: self.metadata[name] for name in names if isinstance(self.metadata[name], (str, int, float))}
 
     def turn(self, *, stream: bool) -> Turn:
         """The turn that the request asks for.

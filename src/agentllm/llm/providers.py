@@ -1,6 +1,7 @@
 """Agno's own model classes for Google and OpenAI, set up so that a failure comes back at once and whole.
 
-Each is built with its clients, so that copies of the model share their connections.
+Google's is built with its client, so that copies of the model share its connections; the runtime
+gives OpenAI's the one that all models of that wire format share.
 """
 
 from __future__ import annotations
@@ -60,6 +61,4 @@ def openai(model: str) -> OpenAIChat:
     built = OpenAIChat(id=model, base_url=base_url, max_retries=0)
     instructions = "developer" if base_url is None else "system"
     built.role_map = {**built.default_role_map, "system": instructions, "developer": instructions}
-    built.get_client()
-    built.get_async_client()
     return built

@@ -15,10 +15,13 @@ from typing import Any
 
 from agno.exceptions import AgnoError
 from agno.models.base import Model
+from agno.models.openai import OpenAIChat
 from agno.models.response import ModelResponse
 
 from agentllm.core import FinishReason, Parameters
 from agentllm.errors import ModelFailed, UnsupportedParameter
+from agentllm.llm.router import RouterModel
+from agentllm.llm.streams import openai_http_client
 
 # What each parameter is called in Agno's model classes, the preferred name first.
 _FIELDS: dict[str, tuple[str, ...]] = {
@@ -92,7 +95,7 @@ def for_run(model: Model, parameters: Parameters, *, drop_unsupported: bool) -> 
     Raises:
         UnsupportedParameter: the model's class has no place for a parameter.
     """
-    _open_client(model)
+    open_client(model)
     listening = copy.copy(model)
     outcome = Outcome(model.id)
     _set_parameters(listening, parameters, drop_unsupported=drop_unsupported)
@@ -100,11 +103,22 @@ def for_run(model: Model, parameters: Parameters, *, drop_unsupported: bool) -> 
     return listening, outcome
 
 
-def _open_client(model: Model) -> None:
-    """Have the shared model make its client, so that its copies share the connections and none makes one of its own."""
-    make = getattr(model, "get_async_client", None) or getattr(model, "get_client", None)
-    if make is not None:
-        with contextlib.suppress(Exception):  # the run comes to it again, and its error is told
+def open_client(model: Model) -> None:
+    """Have the shared model make its client, so that its copies share the connections and none makes one of its own.
+
+    A client that cannot be made is left to the run, whose error is told.
+    """
+    if isinstance(model, RouterModel):
+        return
+    with contextlib.suppress(Exception):
+        if isinstance(model, OpenAIChat):
+            if model.async_client is None and model.http_client is None:
+                model.http_client = openai_http_client()
+                try:
+                    model.get_async_client()
+                finally:
+                    model.http_client = None
+        elif make := getattr(model, "get_async_client", None) or getattr(model, "get_client", None):
             make()
 
 
