@@ -49,7 +49,7 @@ def main() -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     command = " ".join(["python -m bench", *sys.argv[1:]])
-    text = page(sections, command=command, seconds=time.monotonic() - start)
+    text = page(sections, command=command, seconds=time.monotonic() - start, quick=options.quick)
     print(text)
     options.output.write_text(text)
     return 0

@@ -11,6 +11,11 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+QUICK = (
+    "**A quick run: a first look, not a result.** Cells of one second are short enough for a single garbage"
+    " collection (half a second in a LiteLLM process) to halve one, and memory is weighed after fewer sessions."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:
@@ -58,12 +63,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([first, "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines])
 
 
-def page(sections: Sequence[Section], *, command: str, seconds: float) -> str:
+def page(sections: Sequence[Section], *, command: str, seconds: float, quick: bool) -> str:
     """The whole page of results."""
     bars = [[bar.title, bar.wanted, bar.measured or "-", bar.verdict] for section in sections for bar in section.bars]
     blocks = [
         "# Benchmark",
         _circumstances(command, seconds),
+        *([QUICK] if quick else []),
         "## What is wanted, and what was measured",
         table(["", "wanted", "measured", ""], bars),
     ]

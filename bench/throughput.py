@@ -61,7 +61,7 @@ def measure(bench: Bench) -> Section:
                 for error in result.errors:
                     say(f"  FAILED: {error}")
     grid = {key: _medians(measured) for key, measured in results.items()}
-    note = f"{rounds} rounds of {seconds:.0f} s in turn; medians over the rounds. Every answer was compared whole."
+    note = f"{rounds} round(s) of {seconds:.0f} s in turn; medians over the rounds. Every answer was compared whole."
     return Section("Throughput and latency", [note, table(*_rows(bench.names, grid))], _bars(grid))
 
 

@@ -160,6 +160,10 @@ class Runtime(Protocol):
     def description(self) -> str | None:
         """What the agent says of itself, for model lists."""
 
+    async def warm_up(self) -> None:
+        """Load what the first run would have to wait for; runs nothing of the agent and asks no model."""
+        ...
+
     def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
         """Answer `turn`.
 

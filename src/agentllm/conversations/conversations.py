@@ -22,6 +22,18 @@ class Conversations:
         self._history_turns = history_turns
         self._locks = Locks()
 
+    async def warm_up(self) -> None:
+        """Read from the store once, so that the first turn on this event loop need not wait for that.
+
+        Raises:
+            StoreUnavailable: it could not be read.
+        """
+        await self._store.branch("", turns=1)
+
+    async def close(self) -> None:
+        """Close what the running event loop holds open of the store."""
+        await self._store.close()
+
     async def run(self, runtime: Runtime, turn: Turn) -> AsyncGenerator[Event, None]:
         """Run `turn` in the conversation that its session means for its caller.
 

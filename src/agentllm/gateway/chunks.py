@@ -90,25 +90,11 @@ async def whole_answer(events: AsyncIterator[Event], response: ModelResponse, mo
             usage = event
         else:
             reason = event.reason
-    return fill(response, model, text, usage=usage, reasoning=reasoning, reason=reason)
-
-
-def fill(
-    response: ModelResponse,
-    model: str,
-    text: str,
-    *,
-    usage: Usage | None = None,
-    reasoning: str = "",
-    reason: str = "stop",
-) -> ModelResponse:
-    """`response` with an answer in it."""
     message = Message(role="assistant", content=text, reasoning_content=reasoning or None)
-    response.id = Answer(model).id
-    response.created = int(time.time())
-    response.model = model
+    answer = Answer(model)
+    response.id, response.created, response.model = answer.id, answer.created, model
     response.choices = [Choices(finish_reason=reason, index=0, message=message)]
-    response.usage = litellm_usage(usage or Usage())  # type: ignore[attr-defined]  # LiteLLM sets it this way
+    response.usage = litellm_usage(usage)  # type: ignore[attr-defined]  # LiteLLM sets it this way
     return response
 
 

@@ -13,10 +13,10 @@ from litellm.types.utils import ModelResponse
 
 from agentllm.catalog import Catalog
 from agentllm.conversations import Conversations
-from agentllm.core import Event
+from agentllm.core import Event, Finished, Text, Usage
 from agentllm.errors import AgentLLMError, RunTimedOut
 from agentllm.gateway.bridge import HomeLoop
-from agentllm.gateway.chunks import Answer, Chunk, fill, whole_answer
+from agentllm.gateway.chunks import Answer, Chunk, whole_answer
 from agentllm.gateway.coalesce import coalesce
 from agentllm.gateway.failures import FailedCalls, to_litellm
 from agentllm.gateway.request import Request
@@ -61,9 +61,6 @@ class AgentHandler(CustomLLM):
     async def _answer(self, request: Request) -> ModelResponse:
         response: ModelResponse = request.kwargs["model_response"]
         try:
-            if request.is_health_check:
-                self._catalog.get(request.agent)
-                return fill(response, request.agent, "The agent is loaded.")
             async with aclosing(self._events(request, stream=False)) as events:
                 return await whole_answer(events, response, request.agent)
         except Exception as error:
@@ -78,7 +75,16 @@ class AgentHandler(CustomLLM):
             raise to_litellm(error, request.agent) from None
 
     async def _events(self, request: Request, *, stream: bool) -> AsyncGenerator[Event, None]:
-        """The events of the turn, once: a retry of LiteLLM gets the first try's error."""
+        """The events of the turn, once: a retry of LiteLLM gets the first try's error.
+
+        A health check asks no model: that the agent could be loaded is all it can know.
+        """
+        if request.is_health_check:
+            self._catalog.get(request.agent)
+            yield Text("The agent is loaded.")
+            yield Usage()
+            yield Finished("stop")
+            return
         caller = request.caller
         if request.is_retry and (error := self._failed.recall(request.call_id, caller, request.agent)):
             raise error

@@ -27,6 +27,7 @@ from agentllm.gateway.failures import PROVIDER
 from agentllm.gateway.handler import AgentHandler
 from agentllm.gateway.hooks import AgentHooks
 from agentllm.gateway.registration import keep_registered, why_not
+from agentllm.gateway.warmup import ask_once, rehearse
 from agentllm.llm.default import offline_notice
 from agentllm.settings import TEST_KEY, load_settings
 
@@ -51,15 +52,16 @@ def start_in_proxy() -> AgentHandler:
         ConfigurationError: a setting is wrong or the store cannot be used; the proxy does not start.
     """
     _show_log()
-    catalog, handler = _make(HomeLoop(asyncio.get_running_loop()))
+    catalog, conversations, handler = _make(HomeLoop(asyncio.get_running_loop()))
     litellm.logging_callback_manager.add_litellm_callback(AgentHooks(catalog))
     if os.environ.setdefault("LITELLM_MASTER_KEY", TEST_KEY) == TEST_KEY:
         log.warning(
             "The master key is the published test key. Set LITELLM_MASTER_KEY before others can reach the proxy."
         )
-    task = asyncio.get_running_loop().create_task(keep_registered(catalog))
-    _tasks.add(task)
-    task.add_done_callback(_tasks.discard)
+    rehearse(catalog, conversations)
+    for task in (keep_registered(catalog), ask_once(catalog, conversations)):
+        _tasks.add(running := asyncio.get_running_loop().create_task(task))
+        running.add_done_callback(_tasks.discard)
     return handler
 
 
@@ -72,7 +74,7 @@ def register() -> None:
     Raises:
         ConfigurationError: a setting is wrong or the store cannot be used.
     """
-    _, handler = _make(HomeLoop())
+    _, _, handler = _make(HomeLoop())
     litellm.custom_provider_map = [
         *(item for item in litellm.custom_provider_map if item["provider"] != PROVIDER),
         {"provider": PROVIDER, "custom_handler": handler},
@@ -80,7 +82,7 @@ def register() -> None:
     custom_llm_setup()  # type: ignore[no-untyped-call]
 
 
-def _make(home: HomeLoop) -> tuple[Catalog, AgentHandler]:
+def _make(home: HomeLoop) -> tuple[Catalog, Conversations, AgentHandler]:
     settings = load_settings()
     os.environ.setdefault("AGNO_TELEMETRY", "false")
     if notice := offline_notice():
@@ -91,7 +93,7 @@ def _make(home: HomeLoop) -> tuple[Catalog, AgentHandler]:
     store.create()
     catalog = load_catalog(settings, why_not=why_not)
     conversations = Conversations(store, secret, history_turns=settings.history_turns)
-    return catalog, AgentHandler(catalog, conversations, home, run_timeout=settings.run_timeout)
+    return catalog, conversations, AgentHandler(catalog, conversations, home, run_timeout=settings.run_timeout)
 
 
 def _show_log() -> None:

@@ -42,20 +42,28 @@ def model_name(agent: Agent) -> str:
     return f"{PROVIDER}/{agent.name}"
 
 
+async def router_of_proxy() -> Router:
+    """The router of the proxy that this process runs, as soon as it is there."""
+    from litellm.proxy import proxy_server
+
+    while (router := proxy_server.llm_router) is None:  # noqa: ASYNC110 - LiteLLM has no event for it
+        await asyncio.sleep(0.001)
+    return router
+
+
 async def keep_registered(catalog: Catalog) -> None:
-    """Register the agents as soon as the proxy's router is there, and again whenever some are gone.
+    """Register the agents in the proxy's router, and again whenever some are gone.
 
     A proxy with a database replaces its router's deployments by those of the database from
     time to time.
     """
     from litellm.proxy import proxy_server
 
-    while proxy_server.llm_router is None:  # noqa: ASYNC110 - LiteLLM has no event for it
-        await asyncio.sleep(0.001)
     while True:
-        if register(proxy_server.llm_router, catalog):
+        router = await router_of_proxy()
+        if register(router, catalog):
             # What LiteLLM itself does after it has added deployments: its health and info pages read this list.
-            proxy_server.llm_model_list = proxy_server.llm_router.get_model_list()
+            proxy_server.llm_model_list = router.get_model_list()
         await asyncio.sleep(RECONCILE_SECONDS)
 
 

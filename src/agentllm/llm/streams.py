@@ -27,13 +27,14 @@ def openai_http_client() -> httpx.AsyncClient:
 
     No limit of connections and none of time: the model's own settings and the run's time limit hold.
     """
-    transport = JoiningTransport(AiohttpTransport(client=_session))
+    certificates = httpx.create_ssl_context()
+
+    def session() -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=0, ssl=certificates)
+        return aiohttp.ClientSession(connector=connector, trust_env=True)
+
+    transport = JoiningTransport(AiohttpTransport(verify=certificates, client=session))
     return httpx.AsyncClient(transport=transport, timeout=None, follow_redirects=True)  # noqa: S113
-
-
-def _session() -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(limit=0, ssl=httpx.create_ssl_context())
-    return aiohttp.ClientSession(connector=connector, trust_env=True)
 
 
 class JoiningTransport(httpx.AsyncBaseTransport):

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agno.agent import Agent
 from agno.models.base import Model
 from agno.models.message import Message as AgnoMessage
+from agno.models.openai import OpenAIChat
 from agno.run import agent as agent_events
 from agno.run import team as team_events
 from agno.run.agent import RunOutput
@@ -24,11 +25,12 @@ from agno.run.team import TeamRunOutput
 from agno.team import Team
 from agno.workflow import Workflow
 
-from agentllm.core import Event, Finished, Reasoning, Text, Turn, Usage
+from agentllm.core import Caller, Event, Finished, Message, Reasoning, Text, Turn, Usage
 from agentllm.errors import AgentFailed
 from agentllm.llm.default import default_model, model_from_name
 from agentllm.runtimes.agno.messages import join_texts, paragraph_break, produced, to_agno
-from agentllm.runtimes.agno.model import Outcome, for_run
+from agentllm.runtimes.agno.model import Outcome, for_run, open_client
+from agentllm.runtimes.agno.rehearsal import rehearsal_agent
 from agentllm.runtimes.agno.results import (
     ModelAnswered,
     as_text,
@@ -77,6 +79,14 @@ class AgnoRuntime:
     def description(self) -> str | None:
         return self._agent.description
 
+    async def warm_up(self) -> None:
+        """See `agentllm.core.Runtime.warm_up`."""
+        model = None if isinstance(self._agent, Workflow) else self._agent.model
+        if isinstance(model, Model):
+            open_client(model)
+        if isinstance(model, OpenAIChat):
+            await _rehearse()
+
     async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
         """See `agentllm.core.Runtime.run`."""
         if isinstance(self._agent, Workflow):
@@ -88,6 +98,22 @@ class AgnoRuntime:
         async with contextlib.aclosing(events):
             async for event in events:
                 yield event
+
+
+_rehearsed = False
+
+
+async def _rehearse() -> None:
+    """Go through a plain and a streamed turn, once for each process."""
+    global _rehearsed
+    if _rehearsed:
+        return
+    _rehearsed = True
+    runtime = AgnoRuntime(rehearsal_agent())
+    turn = Turn("rehearsal", "rehearsal", Caller(""), (Message("user", "ready?"),))
+    for stream in (False, True):
+        async for _ in runtime.run(replace(turn, stream=stream)):
+            pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,34 +189,43 @@ async def _run_plain(run: _Run, turn: Turn) -> AsyncGenerator[Event, None]:
 
 async def _run_streamed(run: _Run, turn: Turn) -> AsyncGenerator[Event, None]:
     stream: AsyncIterator[Any] = run.agent.arun(stream=True, stream_events=True, yield_run_output=True, **run.arguments)
-    said, tool_called = "", False
-    usage, output = Usage(), None
+    usage, said, output = Usage(), _Said(), None
     async with closing(stream):
         async for event in stream:
-            mine = getattr(event, "run_id", None) == turn.id
             if isinstance(event, ModelAnswered):
                 usage += usage_of_call(event)
                 yield usage
-            elif not mine:
+            elif getattr(event, "run_id", None) != turn.id:
                 continue
-            elif isinstance(event, _CONTENT):
-                if event.reasoning_content:
-                    yield Reasoning(event.reasoning_content)
-                if text := as_text(event.content):
-                    if tool_called:
-                        text, tool_called = paragraph_break(said) + text, False
-                    said = text
-                    yield Text(text)
+            elif isinstance(event, (*_CONTENT, *_REASONING)):
+                for piece in said.pieces(event):
+                    yield piece
             elif isinstance(event, _TOOL_CALLED):
-                tool_called = True
-            elif isinstance(event, _REASONING):
-                if event.reasoning_content:
-                    yield Reasoning(event.reasoning_content)
+                said.tool_called = True
             elif isinstance(event, (RunOutput, TeamRunOutput)):
                 output = event
             else:
                 raise_if_ended(event, run.outcome, turn)
     if output is None:
         raise AgentFailed(f"The agent {turn.agent!r} ended without an answer.")
-    raise_if_incomplete(said, run.outcome)
+    raise_if_incomplete(said.last, run.outcome)
     yield Finished(run.outcome.reason, produced(output.messages, run.given), state_of(output))
+
+
+@dataclass(slots=True)
+class _Said:
+    """What an agent has said so far; what it says after it called a tool begins a paragraph."""
+
+    last: str = ""
+    tool_called: bool = False
+
+    def pieces(self, event: Any) -> Iterator[Reasoning | Text]:
+        if event.reasoning_content:
+            yield Reasoning(event.reasoning_content)
+        text = as_text(event.content) if isinstance(event, _CONTENT) else ""
+        if not text:
+            return
+        if self.tool_called:
+            text, self.tool_called = paragraph_break(self.last) + text, False
+        self.last = text
+        yield Text(text)

@@ -1,0 +1,277 @@
+"""One run's copy of a model: its parameters, its finish reason, its errors, its client."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from agno.exceptions import ContextWindowExceededError, ModelAuthenticationError, ModelProviderError
+from agno.models.base import Model
+from agno.models.google import Gemini
+from agno.models.message import Message as AgnoMessage
+from agno.models.openai import OpenAIChat, OpenAIResponses
+from google.genai.types import Candidate, FinishReason, GenerateContentResponse
+from litellm.types.utils import Delta, ModelResponseStream, StreamingChoices
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from agentllm.core import Parameters
+from agentllm.errors import UnsupportedParameter
+from agentllm.llm.offline import OfflineModel, Reply
+from agentllm.llm.router import RouterModel
+from agentllm.llm.streams import openai_http_client
+from agentllm.runtimes.agno.model import Outcome, for_run, open_client
+from tests.runtimes.agno.spoken import Piece, Spoken, answer
+
+pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
+
+ALL = Parameters(0.25, 0.5, 77, ("END",), 5, 0.75, -0.5)
+
+
+def for_parameters(model: Model, parameters: Parameters, *, drop: bool = False) -> Any:
+    return for_run(model, parameters, drop_unsupported=drop)[0]
+
+
+def test_parameters_are_set_on_the_copy_alone() -> None:
+    shared = OfflineModel(temperature=1.0)
+    before = asdict(shared)
+    copied = for_parameters(shared, ALL)
+    assert asdict(shared) == before
+    assert (copied.temperature, copied.top_p, copied.max_tokens, copied.stop) == (0.25, 0.5, 77, ["END"])
+    assert (copied.seed, copied.presence_penalty, copied.frequency_penalty) == (5, 0.75, -0.5)
+
+
+def test_parameters_that_the_request_does_not_set_stay_as_the_agent_has_them() -> None:
+    copied = for_parameters(OfflineModel(temperature=1.0, max_tokens=9), Parameters(seed=5))
+    assert (copied.temperature, copied.max_tokens, copied.seed) == (1.0, 9, 5)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (OpenAIChat(api_key="k"), "max_completion_tokens"),
+        (OpenAIChat(api_key="k", max_tokens=9), "max_tokens"),
+        (OpenAIResponses(api_key="k"), "max_output_tokens"),
+        (Gemini(api_key="k"), "max_output_tokens"),
+        (OfflineModel(), "max_tokens"),
+    ],
+    ids=["openai", "openai with the old name", "responses", "gemini", "offline"],
+)
+def test_the_limit_of_tokens_is_set_under_the_name_that_the_model_uses(model: Model, name: str) -> None:
+    copied = for_parameters(model, Parameters(max_tokens=7))
+    set_to_seven = [
+        field
+        for field in ("max_tokens", "max_completion_tokens", "max_output_tokens")
+        if getattr(copied, field, None) == 7
+    ]
+    assert set_to_seven == [name]
+
+
+def test_stop_is_a_list_under_gemini_s_name() -> None:
+    assert for_parameters(Gemini(api_key="k"), Parameters(stop=("END",))).stop_sequences == ["END"]
+
+
+def test_a_parameter_that_the_model_has_no_place_for_is_refused_by_name() -> None:
+    with pytest.raises(UnsupportedParameter) as raised:
+        for_parameters(OpenAIResponses(id="r-1", api_key="k"), Parameters(seed=5))
+    assert raised.value.param == "seed"
+    assert "'r-1'" in raised.value.message
+
+
+def test_it_is_dropped_where_the_turn_says_so() -> None:
+    copied = for_parameters(OpenAIResponses(api_key="k"), Parameters(seed=5, temperature=0.5), drop=True)
+    assert copied.temperature == 0.5
+    assert not hasattr(copied, "seed")
+
+
+def openai_answer(finish: str | None, **choice: Any) -> ChatCompletion:
+    whole = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": "x"}, **choice}
+    return ChatCompletion.model_construct(
+        id="c", choices=[SimpleNamespace(**whole)], created=1, model="m", object="chat.completion"
+    )
+
+
+def openai_chunk(finish: str | None = None, *, empty: bool = False) -> ChatCompletionChunk:
+    choices = [] if empty else [{"index": 0, "delta": {"content": "x"}, "finish_reason": finish}]
+    data = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices}
+    return ChatCompletionChunk.model_validate(data)
+
+
+def gemini(finish: FinishReason | None) -> GenerateContentResponse:
+    return GenerateContentResponse(candidates=[Candidate(finish_reason=finish)])
+
+
+def noted(*responses: object) -> Outcome:
+    outcome = Outcome("m")
+    for response in responses:
+        outcome.note(response)
+    return outcome
+
+
+def anthropic(stop_reason: str | None) -> object:
+    """A message of Anthropic's SDK, which is not installed here: only its shape is known."""
+    return SimpleNamespace(type="message", role="assistant", content=[], stop_reason=stop_reason)
+
+
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        (openai_answer("stop"), "stop"),
+        (openai_answer("tool_calls"), "stop"),
+        (openai_answer("length"), "length"),
+        (openai_answer("content_filter"), "content_filter"),
+        (openai_chunk("length"), "length"),
+        (ModelResponseStream(choices=[StreamingChoices(finish_reason="length", delta=Delta())]), "length"),
+        (gemini(FinishReason.STOP), "stop"),
+        (gemini(FinishReason.MAX_TOKENS), "length"),
+        (gemini(FinishReason.SAFETY), "content_filter"),
+        (gemini(FinishReason.RECITATION), "content_filter"),
+        (gemini(FinishReason.PROHIBITED_CONTENT), "content_filter"),
+        (gemini(FinishReason.BLOCKLIST), "content_filter"),
+        (gemini(FinishReason.SPII), "content_filter"),
+        (anthropic("end_turn"), "stop"),
+        (anthropic("max_tokens"), "length"),
+        (anthropic("model_context_window_exceeded"), "length"),
+        (anthropic("refusal"), "content_filter"),
+        (Reply("x", "length"), "length"),
+        (object(), "stop"),
+        (GenerateContentResponse(candidates=[]), "stop"),
+    ],
+    ids=str,
+)
+def test_the_words_of_every_provider_for_the_end_of_an_answer_are_known(response: object, reason: str) -> None:
+    assert noted(response).reason == reason
+
+
+def anthropic_end(stop_reason: str) -> list[object]:
+    """The events that end a stream of Anthropic's SDK and carry the reason."""
+    return [
+        SimpleNamespace(type="message_delta", delta=SimpleNamespace(stop_reason=stop_reason, stop_sequence=None)),
+        SimpleNamespace(type="message_stop", message=anthropic(stop_reason)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("responses", "reason"),
+    [
+        (anthropic_end("max_tokens"), "length"),
+        (anthropic_end("refusal"), "content_filter"),
+        ([SimpleNamespace(done=True, done_reason="length", message={})], "length"),
+    ],
+    ids=["anthropic, length", "anthropic, refusal", "ollama"],
+)
+def test_providers_that_tell_the_end_elsewhere_are_understood_too(responses: list[object], reason: str) -> None:
+    assert noted(*responses).reason == reason
+
+
+def test_the_last_call_of_a_run_decides() -> None:
+    assert noted(openai_chunk("length"), openai_chunk(), openai_chunk("stop")).reason == "stop"
+    assert noted(gemini(FinishReason.MAX_TOKENS), gemini(FinishReason.STOP)).reason == "stop"
+
+
+def test_a_piece_without_a_reason_after_the_last_one_changes_nothing() -> None:
+    assert noted(openai_chunk("length"), openai_chunk(empty=True)).reason == "length"
+    assert noted(gemini(FinishReason.MAX_TOKENS), gemini(None)).reason == "length"
+
+
+@pytest.mark.parametrize(
+    ("responses", "is_open"),
+    [
+        ([], False),
+        ([openai_chunk()], True),
+        ([openai_chunk(), openai_chunk("stop")], False),
+        ([openai_chunk("stop"), openai_chunk()], True),
+        ([openai_chunk("stop"), openai_chunk(empty=True)], False),
+        ([gemini(None)], False),
+    ],
+)
+def test_an_answer_of_openai_is_open_until_it_has_a_finish_reason(responses: list[object], is_open: bool) -> None:
+    assert noted(*responses).open_answer is is_open
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (ModelProviderError("quota is\n  used up", 429), 429, "quota is used up"),
+        (ModelAuthenticationError("bad key"), 401, "bad key"),
+        (ContextWindowExceededError("too long"), 400, "too long"),
+        (RuntimeError("broken pipe"), 502, "broken pipe"),
+        (RuntimeError(), 502, "RuntimeError"),
+        (RuntimeError("x" * 10_000), 502, "x" * 500),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_failed_call_is_told_with_the_provider_s_status_and_words(error: Exception, status: int, words: str) -> None:
+    failure = Outcome("gpt-1", error=error).failure()
+    assert failure is not None
+    assert failure.status == status
+    assert words in failure.message
+    assert "'gpt-1'" in failure.message
+    assert len(failure.message) < 600
+
+
+def test_there_is_no_failure_without_an_error() -> None:
+    assert Outcome("m").failure() is None
+
+
+async def call(model: Model, *, stream: bool) -> None:
+    messages, said = [AgnoMessage(role="user", content="hi")], AgnoMessage(role="assistant")
+    if stream:
+        async for _ in model.ainvoke_stream(messages, said):  # type: ignore[attr-defined]
+            pass
+    else:
+        await model.ainvoke(messages, said)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_copy_listens_and_the_shared_model_does_not(stream: bool) -> None:
+    shared = Spoken.of(answer("cut", finish="length"))
+    copied, outcome = for_run(shared, Parameters(), drop_unsupported=False)
+    await call(shared, stream=stream)
+    assert outcome.finish_reason is None
+    await call(copied, stream=stream)
+    assert outcome.reason == "length"
+    assert not {"ainvoke", "ainvoke_stream", "_parse_provider_response"} & vars(shared).keys()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_exception_of_the_model_is_kept_and_goes_on(stream: bool) -> None:
+    error = ModelProviderError("no", 503)
+    copied, outcome = for_run(Spoken.of((Piece("half"), error)), Parameters(), drop_unsupported=False)
+    with pytest.raises(ModelProviderError):
+        await call(copied, stream=stream)
+    assert outcome.error is error
+
+
+async def test_copies_of_an_openai_model_share_one_client_on_the_joining_transport() -> None:
+    shared = OpenAIChat(id="gpt", api_key="k")
+    copies = [for_parameters(shared, Parameters()) for _ in range(3)]
+    assert {id(copied.get_async_client()) for copied in copies} == {id(shared.get_async_client())}
+    assert shared.get_async_client()._client is openai_http_client()
+    assert shared.http_client is None
+
+
+def test_a_client_that_the_agent_brings_is_kept() -> None:
+    client = OpenAIChat(id="gpt", api_key="k").get_async_client()
+    assert for_parameters(OpenAIChat(async_client=client), Parameters()).async_client is client
+
+
+def test_copies_of_a_gemini_model_share_one_client() -> None:
+    shared = Gemini(id="gemini", api_key="k")
+    assert for_parameters(shared, Parameters()).get_client() is shared.get_client()
+
+
+@dataclass
+class Unopenable(OfflineModel):
+    """Fails to make its client."""
+
+    def get_async_client(self) -> object:
+        raise ValueError("no key")
+
+
+@pytest.mark.parametrize("model", [Unopenable(), RouterModel(id="m"), OfflineModel(), OpenAIChat(id="no-key")])
+def test_a_client_that_cannot_be_made_is_left_to_the_run(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    open_client(model)
+    assert getattr(model, "http_client", None) is None

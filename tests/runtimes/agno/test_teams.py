@@ -1,0 +1,186 @@
+"""Teams: the leader answers, the members work, and both are counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from agno.agent import Agent
+from agno.exceptions import ModelProviderError
+from agno.models.message import Message as AgnoMessage
+from agno.team import Team
+
+from agentllm.core import Message, Parameters, Usage
+from agentllm.errors import ModelFailed
+from tests.runtimes.agno.spoken import (
+    Piece,
+    Spoken,
+    Step,
+    answer,
+    calling,
+    finished,
+    heard,
+    reasoning_of,
+    run,
+    text_of,
+    turn,
+    usage_of,
+)
+
+STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+
+
+def delegating(task: str = "say it", **more: Any) -> tuple[Step, ...]:
+    return calling("delegate_task_to_member", json.dumps({"member_id": "member", "task": task}), **more)
+
+
+def team(*members_say: Any, leader_says: tuple[Any, ...] = (), **more: Any) -> tuple[Team, Spoken, Spoken]:
+    """A team with one member, and the models of its leader and of the member."""
+    leader, model = Spoken.of(*leader_says), Spoken.of(*members_say)
+    member = Agent(name="member", role="answers", model=model, telemetry=False)
+    return Team(name="team", model=leader, members=[member], telemetry=False, **more), leader, model
+
+
+@STREAM
+async def test_the_leader_s_words_are_the_answer_and_all_models_are_counted(stream: bool) -> None:
+    who, _, _ = team(
+        answer("member's words", usage=Usage(100, 30, 3, 4)),
+        leader_says=(delegating(text="Asking.", usage=Usage(10, 1)), answer("Done.", usage=Usage(20, 2, 1, 1))),
+    )
+    events = await run(who, turn(stream=stream))
+    assert text_of(events) == "Asking.\n\nDone."
+    assert usage_of(events) == Usage(130, 33, 4, 5)
+    assert [m.role for m in finished(events).messages] == ["assistant", "tool", "assistant"]
+
+
+@STREAM
+async def test_a_member_that_is_a_team_is_counted_too(stream: bool) -> None:
+    inner, _, _ = team(
+        answer("deep", usage=Usage(1000, 300)), leader_says=(delegating(usage=Usage(100, 30)), answer("mid"))
+    )
+    inner.id = inner.name = "member"
+    leader = Spoken.of(delegating(usage=Usage(1, 1)), answer("top", usage=Usage(2, 2)))
+    events = await run(Team(name="outer", model=leader, members=[inner], telemetry=False), turn(stream=stream))
+    assert text_of(events) == "top"
+    assert usage_of(events) == Usage(1000 + 100 + 10 + 1 + 2, 300 + 30 + 1 + 1 + 2)
+
+
+@STREAM
+async def test_reasoning_of_a_member_is_not_the_team_s(stream: bool) -> None:
+    who, _, _ = team(
+        (Piece(reasoning="the member thinks"), *answer("x")),
+        leader_says=(delegating(), (Piece(reasoning="the leader thinks"), *answer("Done."))),
+    )
+    assert reasoning_of(await run(who, turn(stream=stream))) == "the leader thinks"
+
+
+@STREAM
+async def test_a_team_knows_the_conversation_and_the_client_s_instructions(stream: bool) -> None:
+    who, leader, _ = team("x", leader_says=("ok",), additional_input=[AgnoMessage(role="user", content="few")])
+    await run(who, turn(Message("system", "Speak Latin."), "a", Message("assistant", "b"), "c", stream=stream))
+    assert heard(leader)[1:] == [("user", "few"), ("user", "a"), ("assistant", "b"), ("user", "c")]
+    assert "Speak Latin." in heard(leader)[0][1]
+
+
+@STREAM
+@pytest.mark.parametrize("system", ["a text", lambda team: "a function's text"], ids=["text", "function"])
+async def test_a_team_with_its_own_system_message_takes_them_too(system: Any, stream: bool) -> None:
+    who, leader, _ = team("x", leader_says=("ok",), system_message=system)
+    await run(who, turn(Message("system", "Speak Latin."), "hi", stream=stream))
+    assert heard(leader)[0][1].endswith("text\n\nSpeak Latin.")
+
+
+@STREAM
+async def test_a_conversation_of_a_team_may_end_with_a_tool_s_result(stream: bool) -> None:
+    who, leader, _ = team("x", leader_says=("ok",))
+    events = await run(who, turn("hi", Message("assistant", "I was"), stream=stream))
+    assert [role for role, _ in heard(leader)][1:] == ["user", "assistant"]
+    assert finished(events).messages == (Message("assistant", "ok"),)
+
+
+@STREAM
+async def test_parameters_are_the_leader_s(stream: bool) -> None:
+    who, leader, member = team("x", leader_says=(delegating(), "ok"))
+    await run(who, turn(stream=stream, parameters=Parameters(temperature=0.5)))
+    assert [call.temperature for call in leader.calls] == [0.5, 0.5]
+    assert [call.temperature for call in member.calls] == [None]
+    assert leader.temperature is None
+
+
+@STREAM
+async def test_a_member_that_fails_is_told_to_the_leader(stream: bool) -> None:
+    who, leader, _ = team((ModelProviderError("member is down", 503),), leader_says=(delegating(), "I could not."))
+    assert text_of(await run(who, turn(stream=stream))) == "I could not."
+    assert heard(leader)[-1][0] == "tool"
+
+
+@STREAM
+async def test_a_leader_that_fails_is_an_error(stream: bool) -> None:
+    who, _, _ = team("x", leader_says=((ModelProviderError("leader is down", 503),),))
+    with pytest.raises(ModelFailed, match="leader is down") as raised:
+        await run(who, turn(stream=stream))
+    assert raised.value.status == 503
+
+
+@STREAM
+async def test_a_leader_s_empty_answer_is_an_error_whatever_a_member_said(stream: bool) -> None:
+    who, _, _ = team("words", leader_says=(delegating(), answer()))
+    with pytest.raises(ModelFailed, match="empty"):
+        await run(who, turn(stream=stream))
+
+
+@STREAM
+async def test_a_team_whose_members_answer_directly_has_their_words(stream: bool) -> None:
+    who, _, _ = team("member's words", leader_says=(delegating(),), respond_directly=True)
+    assert text_of(await run(who, turn(stream=stream))) == "member's words"
+
+
+@STREAM
+async def test_50_concurrent_runs_of_one_team_do_not_mix(stream: bool) -> None:
+    arrived: list[int] = []
+    gate = asyncio.Event()
+
+    async def wait_for_all() -> None:
+        arrived.append(1)
+        if len(arrived) == 50:
+            gate.set()
+        await asyncio.wait_for(gate.wait(), 60)
+
+    class Leader(Spoken):
+        """Gives its task to the member, and says what that said."""
+
+        async def _speak(self, messages: list[AgnoMessage]) -> Any:
+            last = messages[-1]
+            text = last.get_content_string()
+            self.says = [answer(f"leader: {text}") if last.role == "tool" else delegating(text)]
+            async for piece in super()._speak(messages):
+                yield piece
+
+    class Member(Spoken):
+        """Says its task, once all others are asked too."""
+
+        async def _speak(self, messages: list[AgnoMessage]) -> Any:
+            task = messages[-1].get_content_string()
+            for step in ("member: ", wait_for_all, task):
+                if callable(step):
+                    await step()
+                else:
+                    yield Piece(step)
+            yield Piece(finish_reason="stop", usage=Usage(1, 1))
+
+    member = Agent(name="member", model=Member(), telemetry=False)
+    who = Team(name="team", model=Leader(), members=[member], telemetry=False)
+
+    async def one(number: int) -> None:
+        events = await run(who, turn(f"task<{number}>", stream=stream, state={"number": number}))
+        assert "leader: member: " in text_of(events)
+        assert f"task<{number}>" in text_of(events)
+        assert text_of(events).count("task<") == 1
+        assert usage_of(events) == Usage(21, 3)
+        state = finished(events).state
+        assert state is not None
+        assert state["number"] == number
+
+    await asyncio.gather(*map(one, range(50)))
