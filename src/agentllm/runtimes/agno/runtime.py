@@ -45,7 +45,8 @@ from agentllm.runtimes.agno.results import (
 from agentllm.runtimes.agno.workflow import run_workflow
 
 _CONTENT = (agent_events.RunContentEvent, team_events.RunContentEvent)
-_REASONING = (
+_SPOKEN = (
+    *_CONTENT,
     agent_events.ReasoningContentDeltaEvent,
     agent_events.ReasoningStepEvent,
     team_events.ReasoningContentDeltaEvent,
@@ -197,7 +198,7 @@ async def _run_streamed(run: _Run, turn: Turn) -> AsyncGenerator[Event, None]:
                 yield usage
             elif getattr(event, "run_id", None) != turn.id:
                 continue
-            elif isinstance(event, (*_CONTENT, *_REASONING)):
+            elif isinstance(event, _SPOKEN):
                 for piece in said.pieces(event):
                     yield piece
             elif isinstance(event, _TOOL_CALLED):
