@@ -1,4 +1,4 @@
-"""Surroundings of the tests of `llm`: no provider configured, and a scripted provider to configure."""
+"""A scripted provider for the tests of `llm` to configure."""
 
 from __future__ import annotations
 
@@ -6,27 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agentllm.llm.offline import PROVIDER_VARIABLES
-from agentllm.settings import load_settings
 from tests.scripted_llm import ScriptedLLM
-
-_OTHER_VARIABLES = (
-    "AGENTLLM_MODEL",
-    "GOOGLE_API_KEY",
-    "GOOGLE_GEMINI_BASE_URL",
-    "OPENAI_BASE_URL",
-    "OPENAI_API_BASE",
-)
-
-
-@pytest.fixture(autouse=True)
-def no_provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for variable in (*PROVIDER_VARIABLES, *_OTHER_VARIABLES):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    load_settings.cache_clear()
-    yield
-    load_settings.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from agentllm.core import Event, Finished, Reasoning, Text, Usage
+from agentllm.gateway.turns import turns
 
 HOLD = 0.020
 """Seconds that text may be held back after the piece before it."""
@@ -85,6 +86,7 @@ class _Gathered:
     def __init__(self, hold: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._hold = hold
+        self._turns = turns()
         self._waiting: deque[_Pieces | Usage | Finished] = deque()
         self._characters = 0
         self._ended = False
@@ -107,8 +109,8 @@ class _Gathered:
         return self._wake_taker() or self._characters > MOST_GATHERED
 
     async def room(self) -> None:
-        """Let the other side run, and wait while too much has gathered."""
-        await asyncio.sleep(0)
+        """Let the other side and other streams go on, and wait while too much has gathered."""
+        await self._turns.next()
         while self._characters > MOST_GATHERED:
             self._putter = self._loop.create_future()
             await self._putter

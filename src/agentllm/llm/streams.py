@@ -1,4 +1,4 @@
-"""The HTTP client for models that speak OpenAI's wire format: what arrives together is read together.
+"""The client for models that speak OpenAI's wire format: what arrives together is read together, and quickly.
 
 Taking a streamed answer apart token by token costs OpenAI's SDK and Agno more than anything
 else in a turn. While the event loop is busy, tokens gather in the socket; this client joins
@@ -7,6 +7,7 @@ those that are read at once into one server-sent event. A token that arrives alo
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from functools import cache
@@ -15,15 +16,37 @@ from typing import Any
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
+from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionChunk
+from pydantic import ValidationError
 
 _END = b"\n\n"
 _DATA = b"data: "
 _TEXT_KEYS = frozenset({"content", "reasoning_content", "reasoning"})
 
 
+class QuickOpenAI(AsyncOpenAI):
+    """OpenAI's client, for all that is in its own format some five times as quick at reading a chunk.
+
+    The SDK builds each chunk leniently in Python. Here pydantic's validator goes first, and what it
+    refuses, because a server departs from OpenAI's format, is built as the SDK does.
+    """
+
+    def _process_response_data(self, *, data: object, cast_to: type[Any], response: httpx.Response) -> Any:
+        if cast_to is ChatCompletionChunk:
+            with contextlib.suppress(ValidationError):
+                return ChatCompletionChunk.model_validate(data)
+        return super()._process_response_data(data=data, cast_to=cast_to, response=response)
+
+
+def openai_client(**parameters: Any) -> AsyncOpenAI:
+    """A client with `parameters` of OpenAI's SDK; all of this process share their connections."""
+    return QuickOpenAI(**parameters, http_client=_http_client())
+
+
 @cache
-def openai_http_client() -> httpx.AsyncClient:
-    """The client of all models of this process; its connections belong to the loop that first uses it.
+def _http_client() -> httpx.AsyncClient:
+    """Its connections belong to the event loop that first uses it.
 
     No limit of connections and none of time: the model's own settings and the run's time limit hold.
     """

@@ -11,7 +11,7 @@ import copy
 import dataclasses
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from agno.exceptions import AgnoError
 from agno.models.base import Model
@@ -21,7 +21,7 @@ from agno.models.response import ModelResponse
 from agentllm.core import FinishReason, Parameters
 from agentllm.errors import ModelFailed, UnsupportedParameter
 from agentllm.llm.router import RouterModel
-from agentllm.llm.streams import openai_http_client
+from agentllm.llm.streams import openai_client
 
 # What each parameter is called in Agno's model classes, the preferred name first.
 _FIELDS: dict[str, tuple[str, ...]] = {
@@ -111,15 +111,16 @@ def open_client(model: Model) -> None:
     if isinstance(model, RouterModel):
         return
     with contextlib.suppress(Exception):
-        if isinstance(model, OpenAIChat):
+        if _makes_openai_client(model):
             if model.async_client is None and model.http_client is None:
-                model.http_client = openai_http_client()
-                try:
-                    model.get_async_client()
-                finally:
-                    model.http_client = None
+                model.async_client = openai_client(**model._get_client_params())
         elif make := getattr(model, "get_async_client", None) or getattr(model, "get_client", None):
             make()
+
+
+def _makes_openai_client(model: Model) -> TypeGuard[OpenAIChat]:
+    """Whether it makes OpenAI's own client; Azure's and others' models have clients of their own."""
+    return isinstance(model, OpenAIChat) and type(model).get_async_client is OpenAIChat.get_async_client
 
 
 def _set_parameters(model: Model, parameters: Parameters, *, drop_unsupported: bool) -> None:

@@ -1,0 +1,57 @@
+"""Whose turn it is: streams share the event loop so that none of them, and no new request, waits for all others.
+
+A new request takes some tens of steps of the event loop before its model is asked. If each step
+let every stream go on that has something to say, a hundred streams would make each of those steps
+take a tenth of a second. So only some go on in each step, in the order they asked; what the others
+have to say gathers meanwhile, and costs no more for being longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from weakref import WeakKeyDictionary
+
+AT_ONCE = 1
+"""Streams that go on in one step of the loop, at about half a millisecond each."""
+
+
+class Turns:
+    """Turns of one event loop; a turn is always granted in a later step of the loop than it is asked for in."""
+
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._at_once = at_once
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._granting = False
+
+    async def next(self) -> None:
+        """Wait for a turn."""
+        turn = self._loop.create_future()
+        self._waiting.append(turn)
+        if not self._granting:
+            self._granting = True
+            self._loop.call_soon(self._grant)
+        await turn
+
+    def _grant(self) -> None:
+        granted = 0
+        while self._waiting and granted < self._at_once:
+            turn = self._waiting.popleft()
+            if not turn.done():  # a stream that was closed waits no longer
+                turn.set_result(None)
+                granted += 1
+        self._granting = bool(self._waiting)
+        if self._granting:
+            self._loop.call_soon(self._grant)
+
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
+
+
+def turns() -> Turns:
+    """The turns of the running event loop."""
+    loop = asyncio.get_running_loop()
+    if (found := _turns.get(loop)) is None:
+        found = _turns[loop] = Turns()
+    return found

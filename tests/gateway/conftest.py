@@ -1,0 +1,61 @@
+"""LiteLLM as a library with agents in it, and as it was afterwards."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias, cast
+
+import litellm
+import pytest
+from litellm.utils import custom_llm_setup
+
+from agentllm.catalog import Catalog
+from agentllm.conversations import Conversations
+from agentllm.conversations.store import Store
+from agentllm.core import Agent, Runtime
+from agentllm.gateway.bridge import HomeLoop
+from agentllm.gateway.failures import PROVIDER
+from agentllm.gateway.handler import AgentHandler
+from agentllm.runtimes import is_agent, runtime_for
+
+with warnings.catch_warnings():
+    # LiteLLM's proxy and what it imports use deprecated parts of others; it is imported here, once for all tests.
+    warnings.simplefilter("ignore")
+    import litellm.proxy.proxy_server
+
+Serve: TypeAlias = Callable[..., AgentHandler]
+
+
+@pytest.fixture(autouse=True)
+def litellm_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put back what registering a provider changes."""
+    monkeypatch.setattr(litellm, "custom_provider_map", [])
+    monkeypatch.setattr(litellm, "provider_list", list(litellm.provider_list))
+    monkeypatch.setattr(litellm, "_custom_providers", [])
+    monkeypatch.setattr(litellm, "drop_params", False)
+
+
+@pytest.fixture(scope="session")
+def home() -> HomeLoop:
+    """The home loop of this process, in a thread of its own."""
+    return HomeLoop()
+
+
+@pytest.fixture
+def serve(home: HomeLoop, tmp_path: Path) -> Serve:
+    """Serves agents or runtimes, given by their names, as models of LiteLLM in this process."""
+
+    def serve(*, run_timeout: float = 60.0, on: HomeLoop | None = None, **agents: object) -> AgentHandler:
+        runtimes = {name: runtime_for(agent) if is_agent(agent) else agent for name, agent in agents.items()}
+        catalog = Catalog({name: Agent(name, "", cast("Runtime", runtime)) for name, runtime in runtimes.items()})
+        store = Store(tmp_path)
+        store.create()
+        conversations = Conversations(store, b"a secret of a test", history_turns=20)
+        handler = AgentHandler(catalog, conversations, on or home, run_timeout=run_timeout)
+        litellm.custom_provider_map = [{"provider": PROVIDER, "custom_handler": handler}]
+        custom_llm_setup()  # type: ignore[no-untyped-call]
+        return handler
+
+    return serve

@@ -1,0 +1,89 @@
+"""What the proxy is told before a request is routed and after it was answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from litellm.proxy import proxy_server
+from litellm.proxy._types import ProxyException
+from litellm.router import Router
+
+from agentllm.catalog import BrokenAgent, Catalog
+from agentllm.core import Agent
+from agentllm.gateway.hooks import AgentHooks
+from agentllm.runtimes import runtime_for
+from tests.runtimes.agno import spoken
+
+pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
+
+
+@pytest.fixture
+def hooks() -> AgentHooks:
+    demo = Agent("demo", "", runtime_for(spoken.agent()[0]))
+    return AgentHooks(Catalog({"demo": demo}, {"broken": BrokenAgent("broken", "broken.py:3", "ZeroDivisionError")}))
+
+
+@pytest.fixture(autouse=True)
+def router(monkeypatch: pytest.MonkeyPatch) -> Iterator[Router]:
+    monkeypatch.setattr(
+        "litellm._custom_providers", ["agno"]
+    )
+    routes = Router(
+        model_list=[
+            {"model_name": "gpt", "litellm_params": {"model": "openai/gpt", "api_key": "k"}},
+            {"model_name": "mine", "litellm_params": {"model": "agno/demo"}},
+            {"model_name": "agno/explicit", "litellm_params": {"model": "openai/gpt", "api_key": "k"}},
+        ]
+    )
+    monkeypatch.setattr(proxy_server, "llm_router", routes)
+    yield routes
+
+
+async def before(hooks: AgentHooks, data: dict[str, Any]) -> None:
+    await hooks.async_pre_call_hook(None, None, data, "acompletion")
+
+
+@pytest.mark.parametrize("model", ["agno/demo", "agno/explicit", "gpt", "nothing", None, 7])
+async def test_a_request_for_an_agent_or_for_another_model_passes(hooks: AgentHooks, model: object) -> None:
+    await before(hooks, {"model": model})
+
+
+async def test_a_request_without_a_model_passes(hooks: AgentHooks) -> None:
+    await before(hooks, {})
+
+
+@pytest.mark.parametrize("with_router", [True, False])
+async def test_an_unknown_agent_is_404_and_lists_those_there_are(
+    hooks: AgentHooks, with_router: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not with_router:
+        monkeypatch.setattr(proxy_server, "llm_router", None)
+    with pytest.raises(ProxyException) as raised:
+        await before(hooks, {"model": "agno/nobody"})
+    assert (raised.value.code, raised.value.type, raised.value.param) == ("404", "not_found_error", "model")
+    assert "demo" in raised.value.message
+
+
+async def test_a_broken_agent_is_503_without_its_cause(hooks: AgentHooks) -> None:
+    with pytest.raises(ProxyException) as raised:
+        await before(hooks, {"model": "agno/broken"})
+    assert raised.value.code == "503"
+    assert "ZeroDivisionError" not in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("model", "headers"),
+    [
+        ("agno/demo", {"x-should-retry": "false"}),
+        ("mine", {"x-should-retry": "false"}),
+        ("gpt", None),
+        ("nothing", None),
+        (None, None),
+    ],
+)
+async def test_openai_s_clients_are_told_not_to_repeat_requests_to_agents(
+    hooks: AgentHooks, model: object, headers: dict[str, str] | None
+) -> None:
+    assert await hooks.async_post_call_response_headers_hook({"model": model}, None, None) == headers
