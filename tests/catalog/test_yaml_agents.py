@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,11 @@ def built(path: Path, name: str) -> Agent:
     return agent
 
 
+def tools_of(agent: Agent) -> Sequence[object]:
+    assert isinstance(agent.tools, list)
+    return agent.tools
+
+
 class TestDefinitions:
     def test_an_entry_becomes_an_agent(self, tmp_path: Path) -> None:
         path = write(
@@ -49,7 +55,7 @@ class TestDefinitions:
         agent = built(path, "haiku")
         assert isinstance(agent.model, OfflineModel)
         assert agent.instructions == ["Answer every question with a haiku.", "Five seven five."]
-        assert [type(tool) for tool in agent.tools or ()] == [CalculatorTools]
+        assert [type(tool) for tool in tools_of(agent)] == [CalculatorTools]
         assert agent.telemetry is False
 
     def test_everything_may_be_left_out(self, tmp_path: Path) -> None:
@@ -72,13 +78,12 @@ class TestDefinitions:
             "from agno.tools import Toolkit\nclass Rain(Toolkit): ...\ndef umbrella() -> str:\n    return 'yes'\n",
         )
         path = write(tmp_path / "agents.yaml", "agents: {haiku: {tools: [rain.Rain, 'rain:umbrella']}}")
-        tools = built(path, "haiku").tools or []
-        assert isinstance(tools, list)
+        tools = tools_of(built(path, "haiku"))
         assert [getattr(tool, "__name__", type(tool).__name__) for tool in tools] == ["Rain", "umbrella"]
 
     def test_one_tool_needs_no_list(self, tmp_path: Path) -> None:
         path = write(tmp_path / "agents.yaml", "agents: {haiku: {tools: agno.tools.calculator.CalculatorTools}}")
-        assert len(built(path, "haiku").tools or ()) == 1
+        assert len(tools_of(built(path, "haiku"))) == 1
 
     def test_entries_can_share_what_yaml_lets_them_share(self, tmp_path: Path) -> None:
         path = write(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias, cast
 
@@ -44,13 +44,13 @@ def home() -> HomeLoop:
 
 
 @pytest.fixture
-def serve(home: HomeLoop, tmp_path: Path) -> Serve:
+def serve(home: HomeLoop, tmp_path: Path) -> Iterator[Serve]:
     """Serves agents or runtimes, given by their names, as models of LiteLLM in this process."""
+    store = Store(tmp_path)
 
     def serve(*, run_timeout: float = 60.0, on: HomeLoop | None = None, **agents: object) -> AgentHandler:
         runtimes = {name: runtime_for(agent) if is_agent(agent) else agent for name, agent in agents.items()}
         catalog = Catalog({name: Agent(name, "", cast("Runtime", runtime)) for name, runtime in runtimes.items()})
-        store = Store(tmp_path)
         store.create()
         conversations = Conversations(store, b"a secret of a test", history_turns=20)
         handler = AgentHandler(catalog, conversations, on or home, run_timeout=run_timeout)
@@ -58,4 +58,5 @@ def serve(home: HomeLoop, tmp_path: Path) -> Serve:
         custom_llm_setup()  # type: ignore[no-untyped-call]
         return handler
 
-    return serve
+    yield serve
+    home.run(store.close())

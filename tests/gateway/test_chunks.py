@@ -87,7 +87,20 @@ pieces = st.text(min_size=1, max_size=6) | st.sampled_from([" ", "\n", "data: ",
 usages = st.builds(Usage, st.integers(0, 9_999), st.integers(0, 9_999), st.integers(0, 99), st.integers(0, 99))
 reasons: st.SearchStrategy[FinishReason] = st.sampled_from(["stop", "length", "content_filter"])
 said = st.lists(st.one_of(pieces.map(Text), pieces.map(Reasoning), usages), max_size=12)
-turns = st.tuples(said, usages, reasons).map(lambda turn: [*turn[0], turn[1], Finished(turn[2])])
+
+
+def summed(events: Sequence[Event]) -> list[Event]:
+    """`events` with usage as runtimes tell it: each the sum so far."""
+    total = Usage()
+    told: list[Event] = []
+    for event in events:
+        if isinstance(event, Usage):
+            event = total = total + event
+        told.append(event)
+    return told
+
+
+turns = st.tuples(said, usages, reasons).map(lambda turn: summed([*turn[0], turn[1], Finished(turn[2])]))
 
 
 @given(turns)

@@ -9,6 +9,7 @@ from typing import Any
 
 import litellm
 import litellm.exceptions as litellm_errors
+import openai
 import pytest
 from agno.exceptions import ModelProviderError
 from litellm.types.utils import ModelResponse
@@ -61,7 +62,7 @@ def async_streamed(**kwargs: Any) -> str:
 
 def failure(ask: Callable[..., str], **kwargs: Any) -> Any:
     """The error that a call ends in; LiteLLM wraps the ones of streams that another model could stand in for."""
-    with pytest.raises(Exception, match="") as raised:
+    with pytest.raises(openai.OpenAIError) as raised:
         ask(**kwargs)
     if isinstance(raised.value, litellm_errors.MidStreamFallbackError):
         return raised.value.original_exception

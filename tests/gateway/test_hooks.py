@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from agentllm.catalog import BrokenAgent, Catalog
 from agentllm.core import Agent
 from agentllm.gateway.hooks import AgentHooks
 from agentllm.runtimes import runtime_for
+from tests.gateway.conftest import Serve
 from tests.runtimes.agno import spoken
 
 pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
@@ -26,10 +26,8 @@ def hooks() -> AgentHooks:
 
 
 @pytest.fixture(autouse=True)
-def router(monkeypatch: pytest.MonkeyPatch) -> Iterator[Router]:
-    monkeypatch.setattr(
-        "litellm._custom_providers", ["agno"]
-    )
+def router(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Router:
+    serve(demo=spoken.agent()[0])
     routes = Router(
         model_list=[
             {"model_name": "gpt", "litellm_params": {"model": "openai/gpt", "api_key": "k"}},
@@ -38,7 +36,7 @@ def router(monkeypatch: pytest.MonkeyPatch) -> Iterator[Router]:
         ]
     )
     monkeypatch.setattr(proxy_server, "llm_router", routes)
-    yield routes
+    return routes
 
 
 async def before(hooks: AgentHooks, data: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import subprocess
@@ -24,6 +25,9 @@ from agentllm.llm.offline import NOTICE
 from agentllm.settings import TEST_KEY
 
 pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
+
+STARTED: list[AgentHandler] = []
+"""What a test started; its store is closed after it."""
 
 HI: list[Any] = [{"role": "user", "content": "My name is Ada."}]
 SECOND = 5.0
@@ -60,6 +64,18 @@ async def proxy(monkeypatch: pytest.MonkeyPatch) -> Any:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks)
+    for handler in STARTED:
+        await handler._conversations.close()
+    STARTED.clear()
+    gc.unfreeze()
+
+
+def start() -> AgentHandler:
+    """Start AgentLLM as the proxy does."""
+    handler = plugin.agno  # type: ignore[attr-defined]
+    assert isinstance(handler, AgentHandler)
+    STARTED.append(handler)
+    return handler
 
 
 def test_importing_the_plugin_starts_nothing(tmp_path: Path) -> None:
@@ -93,8 +109,17 @@ def test_two_loops_one_after_the_other_are_served() -> None:
     assert all(NOTICE in asyncio.run(ask(stream)) for stream in (False, True, False, True))
 
 
-def test_a_session_is_remembered_on_disk() -> None:
+@pytest.fixture
+def registered() -> Iterator[None]:
+    """The agents in LiteLLM, and their store closed after the test."""
     plugin.register()
+    yield
+    handler: Any = litellm.custom_provider_map[-1]["custom_handler"]
+    handler._home.run(handler._conversations.close())
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_session_is_remembered_on_disk() -> None:
     metadata = {"headers": {"x-agentllm-session-id": "s"}}
     litellm.completion(model="agno/demo", messages=HI, metadata=metadata)
     again: Any = litellm.completion(
@@ -164,16 +189,14 @@ def test_our_keys_rule_where_litellm_has_no_database_of_keys(
 
 
 async def test_reading_the_handler_starts_agentllm_in_the_proxy_once(proxy: Any) -> None:
-    handler = plugin.agno  # type: ignore[attr-defined]
-    assert isinstance(handler, AgentHandler)
-    assert plugin.agno is handler  # type: ignore[attr-defined]
+    assert start() is start()
     assert [type(callback) for callback in litellm.callbacks].count(AgentHooks) == 1
 
 
 async def test_the_agents_are_registered_and_the_handler_answers_on_the_proxy_s_loop(
     proxy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handler = plugin.start_in_proxy()
+    handler = start()
     monkeypatch.setattr(litellm, "custom_provider_map", [{"provider": "agno", "custom_handler": handler}])
     from litellm.utils import custom_llm_setup
 
@@ -193,7 +216,7 @@ async def test_the_published_test_key_is_warned_of(
     monkeypatch.delenv("LITELLM_MASTER_KEY")
     if key is not None:
         monkeypatch.setenv("LITELLM_MASTER_KEY", key)
-    plugin.start_in_proxy()
+    start()
     assert ("published test key" in caplog.text) is warned
     assert os.environ["LITELLM_MASTER_KEY"] == (key or TEST_KEY)
 
@@ -202,12 +225,12 @@ async def test_the_log_goes_to_standard_error_unless_the_operator_has_set_up_log
     proxy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logger = logging.getLogger("agentllm")
-    plugin.start_in_proxy()
+    start()
     assert logger.handlers == []
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     plugin.start_in_proxy.cache_clear()
-    plugin.start_in_proxy()
+    start()
     plugin.start_in_proxy.cache_clear()
-    plugin.start_in_proxy()
+    start()
     assert [type(handler) for handler in logger.handlers] == [logging.StreamHandler]
     assert logger.level == logging.INFO

@@ -214,6 +214,10 @@ def test_a_session_goes_on_after_a_restart_and_its_store_shows_no_session_id(
         with Proxy(tmp_path, environment) as proxy, OpenAI(base_url=proxy.base_url, api_key=proxy.key) as client:
             say(client, text, x_agentllm_session_id="my-very-own-session")
             assert "very own" not in proxy.log
-    assert asked(running_llm) == [("user", "my very own words"), ("assistant", "echo: my very own words"), ("user", "after")]
+    assert asked(running_llm) == [
+        ("user", "my very own words"),
+        ("assistant", "echo: my very own words"),
+        ("user", "after"),
+    ]
     for file in (tmp_path / "data").iterdir():
         assert b"my-very-own-session" not in file.read_bytes()

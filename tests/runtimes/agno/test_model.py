@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from agno.exceptions import ContextWindowExceededError, ModelAuthenticationError, ModelProviderError
 from agno.models.base import Model
@@ -14,13 +15,14 @@ from agno.models.message import Message as AgnoMessage
 from agno.models.openai import OpenAIChat, OpenAIResponses
 from google.genai.types import Candidate, FinishReason, GenerateContentResponse
 from litellm.types.utils import Delta, ModelResponseStream, StreamingChoices
+from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from agentllm.core import Parameters
 from agentllm.errors import UnsupportedParameter
 from agentllm.llm.offline import OfflineModel, Reply
 from agentllm.llm.router import RouterModel
-from agentllm.llm.streams import openai_http_client
+from agentllm.llm.streams import JoiningTransport
 from agentllm.runtimes.agno.model import Outcome, for_run, open_client
 from tests.runtimes.agno.spoken import Piece, Spoken, answer
 
@@ -122,7 +124,6 @@ def anthropic(stop_reason: str | None) -> object:
         (openai_answer("length"), "length"),
         (openai_answer("content_filter"), "content_filter"),
         (openai_chunk("length"), "length"),
-        (ModelResponseStream(choices=[StreamingChoices(finish_reason="length", delta=Delta())]), "length"),
         (gemini(FinishReason.STOP), "stop"),
         (gemini(FinishReason.MAX_TOKENS), "length"),
         (gemini(FinishReason.SAFETY), "content_filter"),
@@ -142,6 +143,11 @@ def anthropic(stop_reason: str | None) -> object:
 )
 def test_the_words_of_every_provider_for_the_end_of_an_answer_are_known(response: object, reason: str) -> None:
     assert noted(response).reason == reason
+
+
+def test_litellm_s_chunks_are_read_as_openai_s() -> None:
+    chunk = ModelResponseStream(choices=[StreamingChoices(finish_reason="length", delta=Delta())])
+    assert noted(chunk).reason == "length"
 
 
 def anthropic_end(stop_reason: str) -> list[object]:
@@ -244,17 +250,41 @@ async def test_an_exception_of_the_model_is_kept_and_goes_on(stream: bool) -> No
     assert outcome.error is error
 
 
-async def test_copies_of_an_openai_model_share_one_client_on_the_joining_transport() -> None:
-    shared = OpenAIChat(id="gpt", api_key="k")
+def test_copies_of_an_openai_model_share_one_client_and_all_models_its_connections() -> None:
+    shared, another = OpenAIChat(id="gpt", api_key="k"), OpenAIChat(id="gpt", api_key="another")
     copies = [for_parameters(shared, Parameters()) for _ in range(3)]
     assert {id(copied.get_async_client()) for copied in copies} == {id(shared.get_async_client())}
-    assert shared.get_async_client()._client is openai_http_client()
-    assert shared.http_client is None
+    other = for_parameters(another, Parameters()).get_async_client()
+    assert other is not shared.get_async_client()
+    assert other._client is shared.get_async_client()._client
+    assert isinstance(other._client._transport, JoiningTransport)
+    assert (shared.get_async_client().api_key, other.api_key) == ("k", "another")
 
 
 def test_a_client_that_the_agent_brings_is_kept() -> None:
     client = OpenAIChat(id="gpt", api_key="k").get_async_client()
     assert for_parameters(OpenAIChat(async_client=client), Parameters()).async_client is client
+
+
+def test_connections_that_the_agent_brings_are_used() -> None:
+    connections = httpx.AsyncClient()
+    model = OpenAIChat(id="gpt", api_key="k", http_client=connections)
+    assert for_parameters(model, Parameters()).get_async_client()._client is connections
+
+
+class Elsewhere(OpenAIChat):
+    """A model of OpenAI's format with a client of its own, as Azure's."""
+
+    def get_async_client(self) -> AsyncOpenAI:
+        self.async_client = self.async_client or AsyncOpenAI(api_key="k", base_url="http://elsewhere.invalid")
+        return self.async_client
+
+
+def test_a_model_that_makes_its_client_in_its_own_way_keeps_it() -> None:
+    shared = Elsewhere(id="gpt")
+    copied = for_parameters(shared, Parameters())
+    assert copied.get_async_client() is shared.async_client
+    assert "elsewhere" in str(copied.get_async_client().base_url)
 
 
 def test_copies_of_a_gemini_model_share_one_client() -> None:

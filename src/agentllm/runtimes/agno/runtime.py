@@ -28,6 +28,7 @@ from agno.workflow import Workflow
 from agentllm.core import Caller, Event, Finished, Message, Reasoning, Text, Turn, Usage
 from agentllm.errors import AgentFailed
 from agentllm.llm.default import default_model, model_from_name
+from agentllm.runtimes.agno.connections import Connections
 from agentllm.runtimes.agno.messages import join_texts, paragraph_break, produced, to_agno
 from agentllm.runtimes.agno.model import Outcome, for_run, open_client
 from agentllm.runtimes.agno.rehearsal import rehearsal_agent
@@ -71,6 +72,7 @@ class AgnoRuntime:
 
     def __init__(self, agent: Agent | Team | Workflow) -> None:
         self._agent = agent
+        self._connections = Connections()
 
     @property
     def name(self) -> str | None:
@@ -92,10 +94,10 @@ class AgnoRuntime:
         """See `agentllm.core.Runtime.run`."""
         if isinstance(self._agent, Workflow):
             events = run_workflow(self._agent, turn, _identity(turn))
-        elif turn.stream:
-            events = _run_streamed(_prepare(self._agent, turn), turn)
         else:
-            events = _run_plain(_prepare(self._agent, turn), turn)
+            await self._connections.open(self._agent)
+            run = _prepare(self._agent, turn)
+            events = _run_streamed(run, turn) if turn.stream else _run_plain(run, turn)
         async with contextlib.aclosing(events):
             async for event in events:
                 yield event
