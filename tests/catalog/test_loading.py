@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,13 @@ class TestFiles:
     def test_a_file_is_imported_once_for_each_path(self, folder: Path) -> None:
         path = write(folder / "weather.py", "x = object()")
         assert import_file(path) is import_file(path)
+
+    def test_a_folder_that_python_looks_in_already_is_not_added_again(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.syspath_prepend(folder)
+        import_file(write(folder / "weather.py", "x = 1"))
+        assert sys.path.count(str(folder)) == 1
 
     def test_what_it_raises_is_raised_each_time(self, folder: Path) -> None:
         path = write(folder / "weather.py", "1 / 0")

@@ -34,9 +34,15 @@ def a_turn(*messages: Message | str, session: str | None = "s", caller: Caller =
     return Turn("t", agent, caller, said, session=session)
 
 
-async def ask(conversations: Conversations, runtime: Runtime, turn: Turn) -> list[Event]:
+async def ask(
+    conversations: Conversations, runtime: Runtime, turn: Turn, seen: list[Event] | None = None
+) -> list[Event]:
+    """Run a turn to its end; `seen` is given the events also if it fails."""
+    seen = [] if seen is None else seen
     async with aclosing(conversations.run(runtime, turn)) as events:
-        return [event async for event in events]
+        async for event in events:
+            seen.append(event)
+    return seen
 
 
 async def tell(conversations: Conversations, runtime: Speaking, *messages: Message | str) -> list[str]:
@@ -286,26 +292,22 @@ class TestTurnsThatFail:
 
 
 class TestOneAtATime:
-    async def test_turns_of_one_conversation_run_one_after_another(self, conversations: Conversations) -> None:
-        started, go = asyncio.Event(), asyncio.Event()
-        running: list[str] = []
+    async def test_turns_of_one_conversation_run_one_after_another(
+        self, conversations: Conversations, store: Store
+    ) -> None:
+        running = 0
 
-        async def waits(turn: Turn) -> AsyncGenerator[Event, None]:
-            running.append(turn.messages[-1].content)
-            started.set()
-            await go.wait()
+        async def alone(turn: Turn) -> AsyncGenerator[Event, None]:
+            nonlocal running
+            running += 1
+            await store.branch("another", turns=1)
+            assert running == 1
             async for event in echo(turn):
                 yield event
+            running -= 1
 
-        runtime = Speaking(waits)
-        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-            tasks.create_task(tell(conversations, runtime, "a"))
-            await started.wait()
-            second = tasks.create_task(tell(conversations, runtime, "b"))
-            await asyncio.wait([second], timeout=0.1)
-            assert running == ["a"]
-            go.set()
-        assert texts(runtime.turns[-1].messages) == ["a", "A", "b"]
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(tell(conversations, Speaking(alone), str(number)) for number in range(10)))
 
     async def test_other_conversations_do_not_wait(self, conversations: Conversations) -> None:
         together = asyncio.Barrier(3)
@@ -357,9 +359,7 @@ class TestWhenTheStoreIsDown:
         await tell(conversations, Speaking(), "a")
         runtime, events = Speaking(loses), list[Event]()
         with pytest.raises(StoreUnavailable):
-            async with aclosing(conversations.run(runtime, a_turn("b"))) as stream:
-                async for event in stream:
-                    events.append(event)  # noqa: PERF401 - a comprehension would lose what came before the error
+            await ask(conversations, runtime, a_turn("b"), events)
         assert events == [Text("a")]
         assert runtime.closed == 1
         if failure == "table":
@@ -377,9 +377,15 @@ class TestWhenTheStoreIsDown:
             await tell(conversations, Speaking(loses), "a")
         assert not caught.value.rerunnable
 
-    async def test_warming_up_finds_out(self, conversations: Conversations, store: Store, tmp_path: Path) -> None:
+    async def test_warming_up_finds_out(self, conversations: Conversations, tmp_path: Path) -> None:
         await conversations.warm_up()
         lose_the_table(tmp_path / "data")
         with pytest.raises(StoreUnavailable):
             await conversations.warm_up()
-        await store.close()
+
+
+async def test_they_can_be_used_again_after_they_were_closed(conversations: Conversations) -> None:
+    runtime = Speaking()
+    await tell(conversations, runtime, "a")
+    await conversations.close()
+    assert await tell(conversations, runtime, "b") == ["a", "A", "b"]

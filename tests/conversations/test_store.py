@@ -51,6 +51,13 @@ def rows(data_dir: Path) -> list[tuple[str, str]]:
         return connection.execute("SELECT conversation, answer FROM turns ORDER BY id").fetchall()
 
 
+async def connections_ended() -> None:
+    """Wait for aiosqlite's threads: that of a connection that was refused tells its loop that it ends, unawaited."""
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            await asyncio.to_thread(thread.join, 10)
+
+
 class TestBranch:
     async def test_there_is_none_at_first(self, store: Store) -> None:
         assert await store.branch("c", turns=10) == []
@@ -286,6 +293,7 @@ class TestFailure:
         with pytest.raises(StoreUnavailable):
             await store.branch("c", turns=1)
         await store.close()
+        await connections_ended()
 
     @pytest.mark.parametrize("connected", [True, False])
     async def test_of_a_turn_for_which_the_disk_has_no_room_nothing_is_stored(

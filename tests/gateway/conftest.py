@@ -19,6 +19,7 @@ from agentllm.gateway.bridge import HomeLoop
 from agentllm.gateway.failures import PROVIDER
 from agentllm.gateway.handler import AgentHandler
 from agentllm.runtimes import is_agent, runtime_for
+from tests.runtimes.agno.spoken import HOME
 
 with warnings.catch_warnings():
     # LiteLLM's proxy and what it imports use deprecated parts of others; it is imported here, once for all tests.
@@ -40,7 +41,7 @@ def litellm_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def home() -> HomeLoop:
     """The home loop of this process, in a thread of its own."""
-    return HomeLoop()
+    return HOME
 
 
 @pytest.fixture

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import litellm
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from litellm.litellm_core_utils.litellm_logging import Logging
 from litellm.types.utils import ModelResponse, ModelResponseStream
@@ -39,7 +39,7 @@ def read_by_litellm(events: Sequence[Event], *, model: str = "demo") -> list[Mod
 
     async def read() -> list[ModelResponseStream]:
         call_id = str(uuid.uuid4())
-        logging = Logging(model, HI, True, "acompletion", time.time(), call_id, call_id)
+        logging = Logging(model, HI, True, "acompletion", datetime.now(UTC), call_id, call_id)
         logging.model_call_details["litellm_params"] = {}
         logging.stream_options = {"include_usage": True}
         wrapper: Any = litellm.CustomStreamWrapper(
@@ -103,6 +103,7 @@ def summed(events: Sequence[Event]) -> list[Event]:
 turns = st.tuples(said, usages, reasons).map(lambda turn: summed([*turn[0], turn[1], Finished(turn[2])]))
 
 
+@settings(deadline=None)
 @given(turns)
 def test_whatever_an_agent_says_the_stream_is_one_answer_with_one_end(events: list[Event]) -> None:
     got = read(events)
@@ -117,6 +118,7 @@ def test_whatever_an_agent_says_the_stream_is_one_answer_with_one_end(events: li
     assert len(got.times) == 1
 
 
+@settings(deadline=None)
 @given(turns)
 def test_a_whole_answer_says_the_same(events: list[Event]) -> None:
     answer: Any = asyncio.run(whole_answer(events_of(events), ModelResponse(), "demo"))

@@ -298,8 +298,8 @@ def test_an_unexpected_error_is_told_without_its_content(
         name = description = None
 
         async def run(self, turn: object) -> Any:
+            yield Usage()
             raise ZeroDivisionError("secret-detail")
-            yield
 
     serve(demo=Broken())
     error = failure(ask, model="agno/demo", messages=HI)
@@ -313,17 +313,23 @@ def test_an_error_in_the_middle_comes_after_the_text(serve: Serve) -> None:
     serve(demo=agent((Piece("half"), until(go), ModelProviderError("gone", 503)))[0])
     chunks: Any = litellm.completion(model="agno/demo", messages=HI, stream=True)
     seen = []
-    with pytest.raises(litellm_errors.ServiceUnavailableError, match="gone"):
+
+    def listen() -> None:
         for chunk in chunks:
             seen.append(content(chunk))
             go.set()
+
+    with pytest.raises(litellm_errors.ServiceUnavailableError, match="gone"):
+        listen()
     assert "".join(seen) == "half"
 
 
 # What the proxy tells
 
 
-def call(*, metadata: dict[str, Any] | None = None, call_id: str = "c-1", text: str = "hi", **more: Any) -> dict[str, Any]:
+def call(
+    *, metadata: dict[str, Any] | None = None, call_id: str = "c-1", text: str = "hi", **more: Any
+) -> dict[str, Any]:
     """The keyword arguments of LiteLLM's dispatch."""
     return {
         "model": "demo",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import litellm
+import litellm.exceptions as litellm_errors
 import pytest
 from litellm.proxy import proxy_server
 from litellm.router import Router
@@ -106,7 +107,7 @@ async def test_an_agent_that_fails_is_not_tried_again_and_does_not_cool_down(ser
     serve(demo=who)
     routes = router()
     register(routes, catalog("demo"))
-    for kind in (litellm.RateLimitError, litellm.AuthenticationError):
+    for kind in (litellm_errors.RateLimitError, litellm_errors.AuthenticationError):
         with pytest.raises(kind):
             await routes.acompletion(model="agno/demo", messages=[{"role": "user", "content": "hi"}])
     assert len(model.asked) == 2

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import litellm
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from litellm.types.utils import Message as LiteLLMMessage
 
 from agentllm.core import Caller, Message, Parameters, ToolCall
-from agentllm.errors import AgentLLMError, InvalidRequest, UnsupportedParameter
+from agentllm.errors import InvalidRequest, UnsupportedParameter
 from agentllm.gateway.request import HEALTH_CHECK_TAG, LONGEST_SESSION_ID, MASTER_KEY, Request
 
 pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
@@ -116,7 +117,9 @@ def test_the_call_s_id_is_litellm_s() -> None:
     assert request(litellm_params={"litellm_call_id": "c-1"}).call_id == "c-1"
 
 
-@pytest.mark.parametrize(("timeout", "seconds"), [(2, 2.0), (0.5, 0.5), (0, None), (-1, None), (None, None), ("9", None)])
+@pytest.mark.parametrize(
+    ("timeout", "seconds"), [(2, 2.0), (0.5, 0.5), (0, None), (-1, None), (None, None), ("9", None)]
+)
 def test_the_timeout_is_a_number_of_seconds_or_none(timeout: object, seconds: float | None) -> None:
     assert request(timeout=timeout).timeout == seconds
 
@@ -246,14 +249,11 @@ some_parameters = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(json | almost_messages, some_parameters)
 def test_whatever_comes_is_a_turn_or_one_of_our_errors(messages: Any, optional: dict[str, Any]) -> None:
-    try:
-        turn = request(messages=messages, optional_params=optional).turn(stream=False)
-    except AgentLLMError as error:
-        assert error.status == 400
-    else:
-        assert turn.messages
+    with contextlib.suppress(InvalidRequest):
+        assert request(messages=messages, optional_params=optional).turn(stream=False).messages
 
 
 # Parameters

@@ -94,7 +94,7 @@ def _build_level(
             if agent.name in agents:
                 raise ConfigurationError(f"an agent {agent.name!r} is here already; give one of them another name")
             agents[agent.name] = agent
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             failure = BrokenAgent(agent_name(found.name), found.place_of(error), _cause(error))
             log.error("agent %r is broken: %s: %s", failure.name, failure.place, failure.cause)
             if failure.name not in agents:
@@ -123,5 +123,5 @@ def agent_name(text: str) -> str:
     return re.sub(r"[\s_]+", "-", text.strip().lower())
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: BaseException) -> str:
     return error.message if isinstance(error, AgentLLMError) else f"{type(error).__name__}: {error}"

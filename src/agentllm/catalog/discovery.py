@@ -41,7 +41,7 @@ class Found:
     file: Path | None = None
     description: str | None = None
 
-    def place_of(self, error: Exception) -> str:
+    def place_of(self, error: BaseException) -> str:
         """Where `error` arose: the innermost line of the agent's own file, else `place`."""
         if self.file is None:
             return self.place
@@ -103,7 +103,7 @@ def _in_file(path: Path) -> Iterable[Found]:
     name = path.parent.name if path.name == "__init__.py" else path.stem
     try:
         module = import_file(path)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return [Found(name, str(path), partial(_reraise, error), path)]
     found = [Found(key, str(path), partial(getattr, module, key), path) for key in _agents_of(module)]
     if not found:
@@ -121,5 +121,5 @@ def _agents_of(module: ModuleType) -> Iterator[str]:
             yield name
 
 
-def _reraise(error: Exception) -> object:
+def _reraise(error: BaseException) -> object:
     raise error

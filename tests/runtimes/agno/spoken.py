@@ -15,8 +15,12 @@ from agno.models.message import Message as AgnoMessage
 from agno.models.response import ModelResponse
 
 from agentllm.core import Caller, Event, Finished, Message, Parameters, Reasoning, Text, ToolCall, Turn, Usage
+from agentllm.gateway.bridge import HomeLoop
 from agentllm.llm.offline import OfflineModel
 from agentllm.runtimes import runtime_for
+
+HOME = HomeLoop()
+"""The one loop of this process for tests over real connections, which belong to the loop that opened them."""
 
 ME = Caller("key", user="me")
 
@@ -45,7 +49,10 @@ def answer(*texts: str | Wait, finish: str | None = "stop", usage: Usage | None 
 
 def calling(name: str, arguments: str = "{}", *, text: str = "", usage: Usage | None = None) -> tuple[Step, ...]:
     """The steps of an answer that calls one tool."""
-    return (Piece(text), Piece("", "", (ToolCall(f"call_{name}", name, arguments),), "tool_calls", usage or Usage(10, 1)))
+    return (
+        Piece(text),
+        Piece("", "", (ToolCall(f"call_{name}", name, arguments),), "tool_calls", usage or Usage(10, 1)),
+    )
 
 
 @dataclass
@@ -65,7 +72,7 @@ class Spoken(OfflineModel):
     def of(cls, *says: Sequence[Step] | str) -> Spoken:
         return cls(says=[answer(item) if isinstance(item, str) else item for item in says])
 
-    async def ainvoke(self, messages: list[AgnoMessage], *_: object, **__: object) -> ModelResponse:  # type: ignore[override]
+    async def ainvoke(self, messages: list[AgnoMessage], *_: object, **__: object) -> ModelResponse:
         whole = Piece()
         async for piece in self._speak(messages):
             whole = Piece(
@@ -77,7 +84,7 @@ class Spoken(OfflineModel):
             )
         return self._parse_provider_response(cast("Any", whole))
 
-    async def ainvoke_stream(  # type: ignore[override]
+    async def ainvoke_stream(
         self, messages: list[AgnoMessage], *_: object, **__: object
     ) -> AsyncIterator[ModelResponse]:
         try:

@@ -224,7 +224,7 @@ def test_there_is_no_failure_without_an_error() -> None:
 async def call(model: Model, *, stream: bool) -> None:
     messages, said = [AgnoMessage(role="user", content="hi")], AgnoMessage(role="assistant")
     if stream:
-        async for _ in model.ainvoke_stream(messages, said):  # type: ignore[attr-defined]
+        async for _ in model.ainvoke_stream(messages, said):
             pass
     else:
         await model.ainvoke(messages, said)

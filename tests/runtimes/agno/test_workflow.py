@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from agno.exceptions import ModelProviderError
@@ -85,12 +85,16 @@ async def test_a_step_whose_model_fails_has_the_provider_s_status(stream: bool) 
     assert raised.value.status == 429
 
 
-async def test_a_step_that_raises_is_an_error_that_does_not_tell_why(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("on_error", [OnError.skip, OnError.fail])
+async def test_a_last_step_that_raises_is_an_error_that_does_not_tell_why(
+    on_error: OnError, caplog: pytest.LogCaptureFixture
+) -> None:
     def explode(step_input: StepInput) -> StepOutput:
         raise RuntimeError("secret-detail")
 
+    only = Step(name="only", executor=explode, max_retries=0, human_review=HumanReview(on_error=on_error))
     with pytest.raises(AgentFailed) as raised:
-        await run(workflow(Step(name="only", executor=explode, max_retries=0)), turn())
+        await run(workflow(only), turn())
     assert "secret-detail" not in raised.value.message
     assert "secret-detail" in caplog.text
 
@@ -120,7 +124,7 @@ async def test_a_workflow_that_is_cancelled_is_an_error(stream: bool) -> None:
 
     second, _ = step("second", "never said")
     with pytest.raises(AgentFailed, match="cancelled"):
-        await run(workflow(Step(name="first", executor=cancel), second), turn(stream=stream))
+        await run(workflow(Step(name="first", executor=cast("Any", cancel)), second), turn(stream=stream))
 
 
 async def test_closing_the_events_stops_the_step() -> None:
