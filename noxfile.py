@@ -11,9 +11,7 @@ ENVIRONMENT = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "AGNO_TELEMETRY": "false"
 @nox.session
 def test(session: nox.Session) -> None:
     """All tests that need no proxy process, with branch coverage of the parts that must not fail."""
-    session.run(
-        "pytest", "--cov", "--cov-report=", "-m", "not integration", *session.posargs, env=ENVIRONMENT
-    )
+    session.run("pytest", "--cov", "--cov-report=", "-m", "not integration", *session.posargs, env=ENVIRONMENT)
     if not session.posargs:
         parts = "src/agentllm/gateway/*,src/agentllm/core.py,src/agentllm/catalog/*"
         session.run("coverage", "report", f"--include={parts}", "--fail-under=95", "--show-missing")

@@ -71,11 +71,6 @@ def test_a_class_says_in_a_sentence_what_happened(cls: type[AgentLLMError]) -> N
     assert cls.__doc__ != AgentLLMError.__doc__ or cls is AgentLLMError
 
 
-@pytest.mark.parametrize("cls", CLASSES.values(), ids=lambda cls: cls.__name__)
-def test_only_what_an_agent_did_cannot_be_run_again(cls: type[AgentLLMError]) -> None:
-    assert cls.rerunnable == (not issubclass(cls, AgentFailed))
-
-
 def test_the_message_is_what_it_was_raised_with() -> None:
     assert ConfigurationError("no").message == "no"
 

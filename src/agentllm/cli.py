@@ -57,8 +57,9 @@ def serve(
 def agents() -> None:
     """List the agents that can be served; log the broken ones and end with status 1 if there are any."""
     from agentllm.catalog import load_catalog
+    from agentllm.gateway.registration import why_not
 
-    catalog = load_catalog(load_settings())
+    catalog = load_catalog(load_settings(), why_not=why_not)
     for agent in catalog:
         typer.echo(f"agno/{agent.name}\t{agent.description}")
     if catalog.broken:

@@ -7,9 +7,9 @@ AgentLLMError                  500 api_error
 ├── UnknownAgent               404 not_found_error
 ├── AgentUnavailable           503 service_unavailable_error
 ├── StoreUnavailable           503 service_unavailable_error
-├── RunTimedOut                504 timeout_error
 ├── AgentFailed                500 api_error
-│   └── ModelFailed            the provider's status
+│   ├── ModelFailed            the provider's status
+│   └── RunTimedOut            504 timeout_error
 └── ConfigurationError         (stops the start; never leaves the process)
 
 A message is written for the client: it names the value, the limit and the way out, and holds
@@ -19,15 +19,13 @@ no traceback, no file path and no secret. What only the operator may see goes to
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 
 class AgentLLMError(Exception):
-    """Base of all errors here. `rerunnable` says that nothing had been run when it was raised."""
+    """Base of all errors here."""
 
     status: int = 500
     type: str = "api_error"
-    rerunnable: ClassVar[bool] = True
 
     @property
     def message(self) -> str:
@@ -91,8 +89,6 @@ class StoreUnavailable(AgentLLMError):
 
 class AgentFailed(AgentLLMError):
     """The agent ran and failed."""
-
-    rerunnable = False
 
 
 class ModelFailed(AgentFailed):

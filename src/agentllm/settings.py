@@ -48,6 +48,11 @@ class Settings(BaseSettings):
     allow_test_key: bool = False
     """Whether the published test key may be used on an address that is not loopback."""
 
+    @field_validator("data_dir")
+    @classmethod
+    def _expand_home(cls, value: Path) -> Path:
+        return value.expanduser()
+
     @field_validator("agents", mode="before")
     @classmethod
     def _split_agents(cls, value: object) -> object:
@@ -74,7 +79,8 @@ def load_settings() -> Settings:
 
 def _problem(field: str, reason: str) -> str:
     name = f"{PREFIX}{field.upper()}"
-    value = "(hidden)" if field == "secret" else repr(os.environ.get(name))
+    given = next((value for variable, value in os.environ.items() if variable.upper() == name), None)
+    value = "(hidden)" if field == "secret" else repr(given)
     return f"{name}={value}: {reason}"
 
 

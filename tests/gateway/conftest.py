@@ -26,7 +26,19 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import litellm.proxy.proxy_server
 
+_OF_LITELLM = (
+    "ignore:Items? .* using the `ReadOnly` qualifier:UserWarning",
+    "ignore:coroutine 'Logging.async_success_handler' was never awaited:RuntimeWarning",
+)
+
 Serve: TypeAlias = Callable[..., AgentHandler]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            for warning in _OF_LITELLM:
+                item.add_marker(pytest.mark.filterwarnings(warning))
 
 
 @pytest.fixture(autouse=True)

@@ -147,18 +147,19 @@ def test_the_error_of_a_generator_comes_to_another_loop_after_its_items(home: Ho
 
 
 class Hanging:
-    """Something that waits until it is cancelled, and notes both."""
+    """Something that waits until it is cancelled, and notes both; closing it takes some steps of its loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, steps: int = 0) -> None:
         self.started, self.stopped = threading.Event(), threading.Event()
+        self._steps = steps
 
     async def hang(self) -> None:
         self.started.set()
         try:
             await asyncio.Event().wait()
         finally:
-            for _ in range(3):
-                await asyncio.sleep(0)  # closing a connection takes a few steps too
+            for _ in range(self._steps):
+                await asyncio.sleep(0)
             self.stopped.set()
 
     async def items(self) -> AsyncGenerator[int, None]:
@@ -180,8 +181,9 @@ def test_cancelling_a_caller_on_another_loop_cancels_what_it_waits_for(home: Hom
     assert hanging.stopped.wait(SECOND)
 
 
-def test_cancelling_a_reader_on_another_loop_stops_the_generator(home: HomeLoop) -> None:
-    hanging = Hanging()
+@pytest.mark.parametrize("steps", [0, 3])
+def test_cancelling_a_reader_on_another_loop_stops_the_generator(steps: int, home: HomeLoop) -> None:
+    hanging = Hanging(steps=steps)
 
     async def leave() -> None:
         stream = home.astream(hanging.items())

@@ -19,8 +19,6 @@ from litellm.types.utils import ModelResponse, ModelResponseStream
 from agentllm.core import Event, Finished, FinishReason, Reasoning, Text, Usage
 from agentllm.gateway.chunks import Answer, litellm_usage, whole_answer
 
-pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
-
 HI = [{"role": "user", "content": "hi"}]
 
 

@@ -23,8 +23,6 @@ from agentllm.llm.router import CALLER_METADATA
 from tests.gateway.conftest import Serve
 from tests.runtimes.agno.spoken import Piece, agent, answer, heard
 
-pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
-
 HI = [{"role": "user", "content": "hi"}]
 SECOND = 5.0
 """Bounds of waits that take no time when all is well."""

@@ -16,8 +16,6 @@ from agentllm.runtimes import runtime_for
 from tests.gateway.conftest import Serve
 from tests.runtimes.agno import spoken
 
-pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
-
 
 @pytest.fixture
 def hooks() -> AgentHooks:

@@ -25,8 +25,6 @@ from agentllm.gateway.hooks import AgentHooks
 from agentllm.llm.offline import NOTICE
 from agentllm.settings import TEST_KEY
 
-pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
-
 STARTED: list[AgentHandler] = []
 """What a test started; its store is closed after it."""
 

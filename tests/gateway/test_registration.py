@@ -20,8 +20,6 @@ from agentllm.runtimes import runtime_for
 from tests.gateway.conftest import Serve
 from tests.runtimes.agno import spoken
 
-pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
-
 SECOND = 5.0
 
 

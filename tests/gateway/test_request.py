@@ -15,8 +15,6 @@ from agentllm.core import Caller, Message, Parameters, ToolCall
 from agentllm.errors import InvalidRequest, UnsupportedParameter
 from agentllm.gateway.request import HEALTH_CHECK_TAG, LONGEST_SESSION_ID, MASTER_KEY, Request
 
-pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
-
 HI = {"role": "user", "content": "hi"}
 
 
@@ -216,6 +214,12 @@ BAD_MESSAGES: dict[str, Any] = {
     "a call without function": [{"role": "assistant", "tool_calls": [{"type": "custom"}]}],
     "an unhashable role": [{"role": ["user"], "content": "hi"}],
     "a number for calls": [{"role": "assistant", "tool_calls": 7}],
+    "a string for calls": [{"role": "assistant", "tool_calls": "f"}],
+    "a number for a call's id": [{"role": "tool", "content": "x", "tool_call_id": 7}],
+    "a list for a name": [{"role": "user", "content": "hi", "name": ["ada"]}],
+    "half a character": [{"role": "user", "content": "\ud83d"}],
+    "half a character in a part": [{"role": "user", "content": [{"type": "text", "text": "\ud83d"}]}],
+    "a number for a part's text": [{"role": "user", "content": [{"type": "text", "text": 7}]}],
 }
 
 

@@ -23,8 +23,6 @@ from agentllm.gateway.registration import register
 from agentllm.gateway.warmup import ask_once, rehearse
 from tests.gateway.conftest import Serve
 
-pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
-
 
 class Counting:
     """A runtime that counts what is asked of it."""

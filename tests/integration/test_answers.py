@@ -168,7 +168,7 @@ def test_tools_run_and_usage_is_the_sum_of_all_model_calls(
         assert not any(chunk.choices[0].delta.tool_calls for chunk in chunks if chunk.choices)
     else:
         answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": "1 + 2?"}])
-        text, usage = answer.choices[0].message.content, answer.usage
+        text, usage = answer.choices[0].message.content or "", answer.usage
         assert answer.choices[0].message.tool_calls is None
     assert text == "Adding.\n\nIt is 3."
     assert usage is not None
@@ -192,7 +192,7 @@ def test_a_team_answers_with_its_leader_s_text_and_the_usage_of_all(
         text, usage = text_of(chunks), chunks[-1].usage
     else:
         answer = client.chat.completions.create(model="agno/team", messages=[{"role": "user", "content": "hello"}])
-        text, usage = answer.choices[0].message.content, answer.usage
+        text, usage = answer.choices[0].message.content or "", answer.usage
     assert text == "The team says hello."
     assert usage is not None
     assert (usage.prompt_tokens, usage.completion_tokens) == (130, 33)
@@ -207,7 +207,7 @@ def test_a_workflow_answers_with_its_last_step(client: OpenAI, llm: ScriptedLLM,
         text, usage = text_of(chunks), chunks[-1].usage
     else:
         answer = client.chat.completions.create(model="agno/flow", messages=[{"role": "user", "content": "write"}])
-        text, usage = answer.choices[0].message.content, answer.usage
+        text, usage = answer.choices[0].message.content or "", answer.usage
     assert text == "final"
     assert usage is not None
     assert (usage.prompt_tokens, usage.completion_tokens) == (30, 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,26 @@ HEADERS = pytest.mark.parametrize("header", ["x-agentllm-session-id", "x-openweb
 MODELS = pytest.mark.parametrize("model", ["agno/echo", "agno/gemini-echo", "agno/routed"])
 
 
-def say(client: OpenAI, content: str, *, model: str = "agno/echo", stream: bool = False, **headers: str) -> str:
-    """The answer to one new message; `headers` with underscores for hyphens."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
+def say(
+    client: OpenAI,
+    content: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    model: str = "agno/echo",
+    stream: bool = False,
+) -> str:
+    """The answer to one new message."""
     answer: Any = client.chat.completions.create(
-        model=model, messages=[{"role": "user", "content": content}], stream=stream, extra_headers=named
+        model=model, messages=[{"role": "user", "content": content}], stream=stream, extra_headers=headers
     )
     if not stream:
         return str(answer.choices[0].message.content)
     return "".join(chunk.choices[0].delta.content or "" for chunk in answer if chunk.choices)
+
+
+def person(chat: str, user: str) -> dict[str, str]:
+    """The headers of Open WebUI for a chat of one of its people."""
+    return {"x-openwebui-chat-id": chat, "x-openwebui-user-id": user}
 
 
 def asked(llm: ScriptedLLM) -> list[tuple[str, str]]:
@@ -46,8 +58,8 @@ def test_a_session_remembers_the_turn_before(
     client: OpenAI, llm: ScriptedLLM, model: str, header: str, stream: bool
 ) -> None:
     chat = {header: session()}
-    say(client, "My name is Ada.", model=model, stream=stream, **chat)
-    say(client, "What is my name?", model=model, stream=stream, **chat)
+    say(client, "My name is Ada.", chat, model=model, stream=stream)
+    say(client, "What is my name?", chat, model=model, stream=stream)
     body = json.dumps(llm.requests()[-1].body)
     assert "My name is Ada." in body
     assert "echo: My name is Ada." in body
@@ -71,7 +83,7 @@ def test_without_a_session_id_the_transcript_is_all_there_is(client: OpenAI, llm
 
 def test_a_client_that_sends_the_whole_transcript_gets_it_once(client: OpenAI, llm: ScriptedLLM) -> None:
     chat = {"x-openwebui-chat-id": session()}
-    say(client, "a", **chat)
+    say(client, "a", chat)
     client.chat.completions.create(
         model="agno/echo",
         messages=[
@@ -87,7 +99,7 @@ def test_a_client_that_sends_the_whole_transcript_gets_it_once(client: OpenAI, l
 def test_a_transcript_that_was_edited_wins_over_what_was_stored(client: OpenAI, llm: ScriptedLLM) -> None:
     chat = {"x-agentllm-session-id": session()}
     for text in ("a", "b"):
-        say(client, text, **chat)
+        say(client, text, chat)
     client.chat.completions.create(
         model="agno/echo",
         messages=[
@@ -98,7 +110,7 @@ def test_a_transcript_that_was_edited_wins_over_what_was_stored(client: OpenAI, 
         extra_headers=chat,
     )
     assert asked(llm) == [("user", "a"), ("assistant", "echo: a"), ("user", "B, edited")]
-    say(client, "c", **chat)
+    say(client, "c", chat)
     assert [text for role, text in asked(llm) if role == "user"] == ["a", "B, edited", "c"]
 
 
@@ -106,8 +118,8 @@ def test_a_transcript_that_was_edited_wins_over_what_was_stored(client: OpenAI, 
 def test_tool_calls_of_earlier_turns_are_remembered(client: OpenAI, llm: ScriptedLLM, model: str) -> None:
     chat = {"x-agentllm-session-id": session()}
     llm.script(Reply.calling(ToolCall.of("add", a=20, b=22)), "It is 42.")
-    say(client, "20 + 22?", model=model, **chat)
-    say(client, "And before?", model=model, **chat)
+    say(client, "20 + 22?", chat, model=model)
+    say(client, "And before?", chat, model=model)
     body = json.dumps(llm.requests()[-1].body)
     assert body.index('"add"') < body.index("It is 42.") < body.index("And before?")
     assert "42" in body
@@ -117,7 +129,7 @@ def test_session_state_is_kept_for_the_session_and_for_no_other(client: OpenAI, 
     mine, other = {"x-agentllm-session-id": session()}, {"x-agentllm-session-id": session()}
     for chat, expected in ((mine, 1), (mine, 2), (other, 1), (mine, 3)):
         llm.script(Reply.calling(ToolCall.of("count")), "done")
-        say(client, "count", model="agno/counting", **chat)
+        say(client, "count", chat, model="agno/counting")
         assert f"count is {expected}" in json.dumps(llm.requests()[-1].body["messages"][-1])
 
 
@@ -157,24 +169,24 @@ async def test_parallel_turns_of_one_session_are_all_remembered(aclient: AsyncOp
 
 def test_two_people_of_a_front_end_with_one_chat_id_never_meet(client: OpenAI, llm: ScriptedLLM) -> None:
     chat = session()
-    say(client, "Ada's secret", x_openwebui_chat_id=chat, x_openwebui_user_id="ada")
-    say(client, "what did I say?", x_openwebui_chat_id=chat, x_openwebui_user_id="bob")
+    say(client, "Ada's secret", person(chat, "ada"))
+    say(client, "what did I say?", person(chat, "bob"))
     assert "Ada's secret" not in json.dumps(llm.requests()[-1].body)
-    say(client, "what did I say?", x_openwebui_chat_id=chat, x_openwebui_user_id="ada")
+    say(client, "what did I say?", person(chat, "ada"))
     assert "Ada's secret" in json.dumps(llm.requests()[-1].body)
 
 
 def test_two_agents_in_one_chat_have_a_conversation_each(client: OpenAI, llm: ScriptedLLM) -> None:
     chat = {"x-openwebui-chat-id": session()}
-    say(client, "for echo only", **chat)
-    say(client, "hello", model="agno/tooled", **chat)
+    say(client, "for echo only", chat)
+    say(client, "hello", chat, model="agno/tooled")
     assert "for echo only" not in json.dumps(llm.requests()[-1].body)
 
 
 @pytest.mark.parametrize("claim", [{"user": "ada"}, {"metadata": {"user_id": "ada", "user_api_key_user_id": "ada"}}])
 def test_a_body_never_chooses_whose_conversation_it_is(client: OpenAI, llm: ScriptedLLM, claim: dict[str, Any]) -> None:
     chat = session()
-    say(client, "Ada's secret", x_openwebui_chat_id=chat, x_openwebui_user_id="ada")
+    say(client, "Ada's secret", person(chat, "ada"))
     client.chat.completions.create(
         model="agno/echo",
         messages=[{"role": "user", "content": "what did I say?"}],
@@ -186,8 +198,8 @@ def test_a_body_never_chooses_whose_conversation_it_is(client: OpenAI, llm: Scri
 
 def test_background_tasks_of_open_webui_leave_the_conversation_alone(client: OpenAI, llm: ScriptedLLM) -> None:
     chat = {"x-openwebui-chat-id": session()}
-    say(client, "### Task:\nGenerate a concise title\n<chat_history>\nUSER: hi\n</chat_history>", **chat)
-    say(client, "hi", **chat)
+    say(client, "### Task:\nGenerate a concise title\n<chat_history>\nUSER: hi\n</chat_history>", chat)
+    say(client, "hi", chat)
     assert asked(llm) == [("user", "hi")]
 
 
@@ -195,14 +207,14 @@ def test_a_failed_turn_is_not_remembered(client: OpenAI, llm: ScriptedLLM) -> No
     chat = {"x-agentllm-session-id": session()}
     llm.script(Reply.failing(500))
     with pytest.raises(Exception, match="scripted error"):
-        say(client, "lost", **chat)
-    say(client, "kept", **chat)
+        say(client, "lost", chat)
+    say(client, "kept", chat)
     assert asked(llm) == [("user", "kept")]
 
 
 def test_an_overlong_session_id_is_refused(client: OpenAI, llm: ScriptedLLM) -> None:
     with pytest.raises(Exception, match="512"):
-        say(client, "hi", x_agentllm_session_id="x" * 513)
+        say(client, "hi", {"x-agentllm-session-id": "x" * 513})
     assert llm.requests() == []
 
 
@@ -212,7 +224,7 @@ def test_a_session_goes_on_after_a_restart_and_its_store_shows_no_session_id(
     environment = llm_environment(running_llm)
     for text in ("my very own words", "after"):
         with Proxy(tmp_path, environment) as proxy, OpenAI(base_url=proxy.base_url, api_key=proxy.key) as client:
-            say(client, text, x_agentllm_session_id="my-very-own-session")
+            say(client, text, {"x-agentllm-session-id": "my-very-own-session"})
             assert "very own" not in proxy.log
     assert asked(running_llm) == [
         ("user", "my very own words"),

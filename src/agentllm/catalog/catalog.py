@@ -86,14 +86,16 @@ def _build_level(
     agents: dict[str, Agent],
     broken: dict[str, BrokenAgent],
 ) -> None:
+    sources: dict[str, object] = {}
     for found in level:
         try:
-            agent = _build(found, why_not)
-            if agent.name in taken:
+            source = found.load()
+            agent = _build(found, source, why_not)
+            if agent.name in taken or sources.get(agent.name) is source:
                 continue
             if agent.name in agents:
                 raise ConfigurationError(f"an agent {agent.name!r} is here already; give one of them another name")
-            agents[agent.name] = agent
+            agents[agent.name], sources[agent.name] = agent, source
         except (Exception, SystemExit) as error:
             failure = BrokenAgent(agent_name(found.name), found.place_of(error), _cause(error))
             log.error("agent %r is broken: %s: %s", failure.name, failure.place, failure.cause)
@@ -101,14 +103,13 @@ def _build_level(
                 broken.setdefault(failure.name, failure)
 
 
-def _build(found: Found, why_not: NameCheck) -> Agent:
-    value = found.load()
+def _build(found: Found, value: object, why_not: NameCheck) -> Agent:
     description = None
     if not is_agent(value) and callable(value):
         description = (inspect.getdoc(value) or "").partition("\n")[0]
         value = value()
     runtime = runtime_for(value)
-    name = agent_name(runtime.name or found.name)
+    name = agent_name(found.name if found.named or not runtime.name else runtime.name)
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
             f"{name!r} is no name for an agent: 1 to 64 of a-z, 0-9, '.', '_', '-', a letter or digit first"

@@ -32,7 +32,8 @@ SHIPPED = {
 class Found:
     """What was found: `load` gives an agent or a function that returns one.
 
-    `file` is where it is written, None for an entry point; `place` says it for people.
+    `file` is where it is written, None for an entry point; `place` says it for people. `named`
+    says that `name` was given to the agent, and is not only what its function is called.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Found:
     load: Callable[[], object]
     file: Path | None = None
     description: str | None = None
+    named: bool = False
 
     def place_of(self, error: BaseException) -> str:
         """Where `error` arose: the innermost line of the agent's own file, else `place`."""
@@ -59,7 +61,7 @@ def discover(settings: Settings) -> Iterator[Iterable[Found]]:
     """
     yield [found for path in _places(settings) for found in _in_path(path)]
     yield [
-        Found(point.name, f"entry point {point.name} = {point.value}", point.load)
+        Found(point.name, f"entry point {point.name} = {point.value}", point.load, named=True)
         for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP)
     ]
     yield [Found(name, reference, partial(import_object, reference)) for name, reference in SHIPPED.items()]
@@ -84,7 +86,10 @@ def _in_path(path: Path) -> Iterator[Found]:
 
 def _in_yaml(path: Path) -> Iterable[Found]:
     try:
-        return [Found(a.name, f"{path}:{a.line}", a.load, description=a.description) for a in agents_in_yaml(path)]
+        return [
+            Found(a.name, f"{path}:{a.line}", a.load, description=a.description, named=True)
+            for a in agents_in_yaml(path)
+        ]
     except ConfigurationError as error:
         return [Found(path.stem, str(path), partial(_reraise, error))]
 
@@ -103,9 +108,9 @@ def _in_file(path: Path) -> Iterable[Found]:
     name = path.parent.name if path.name == "__init__.py" else path.stem
     try:
         module = import_file(path)
+        found = [Found(key, str(path), partial(getattr, module, key), path) for key in _agents_of(module)]
     except (Exception, SystemExit) as error:
         return [Found(name, str(path), partial(_reraise, error), path)]
-    found = [Found(key, str(path), partial(getattr, module, key), path) for key in _agents_of(module)]
     if not found:
         log.warning("no agent in %s: neither an Agno agent nor a function that is annotated to return one", path)
     return found
@@ -115,10 +120,16 @@ def _agents_of(module: ModuleType) -> Iterator[str]:
     seen: set[int] = set()
     for name in getattr(module, "__all__", None) or vars(module):
         value = getattr(module, name)
-        own = is_agent(value) or (is_agent_function(value) and value.__module__.startswith(module.__name__))
+        own = is_agent(value) or (_is_of(module, value) and is_agent_function(value))
         if own and not name.startswith("_") and id(value) not in seen:
             seen.add(id(value))
             yield name
+
+
+def _is_of(module: ModuleType, value: object) -> bool:
+    """Whether `value` was written in `module`, or in a module of the package that it is."""
+    written_in = str(getattr(value, "__module__", ""))
+    return written_in == module.__name__ or written_in.startswith(f"{module.__name__}.")
 
 
 def _reraise(error: BaseException) -> object:

@@ -20,9 +20,12 @@ def import_file(path: Path) -> ModuleType:
     folders may hold files of one name; `import helpers` works too.
 
     Raises:
+        ConfigurationError: the file's name is none of a module.
         Exception: whatever the file raises.
     """
     source = path.parent if path.name == "__init__.py" else path
+    if "." in source.stem:
+        raise ConfigurationError(f"{source.name!r} cannot be imported: a module's name has no dot")
     package = _package_of(source.parent)
     return importlib.import_module(f"{package}.{source.stem}")
 

@@ -57,13 +57,14 @@ def agents_in_yaml(path: Path) -> Iterator[YamlAgent]:
     for key, value in _entries(path):
         name, line = str(key.value), key.start_mark.line + 1
         try:
-            entry = yaml.safe_load(yaml.serialize(value))
+            entry = yaml.SafeLoader("").construct_object(value, deep=True)
             if isinstance(entry, str):
                 yield YamlAgent(name, line, partial(import_object, entry, beside=path.parent), None)
                 continue
             definition = AgentDefinition.model_validate(entry)
-        except ValidationError as error:
-            yield YamlAgent(name, line, partial(_reraise, _explained(error)), None)
+        except Exception as error:
+            cause = _explained(error) if isinstance(error, ValidationError) else error
+            yield YamlAgent(name, line, partial(_reraise, cause), None)
             continue
         yield YamlAgent(name, line, partial(build_agent, name, definition, path.parent), definition.description)
 

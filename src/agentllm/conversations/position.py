@@ -29,13 +29,13 @@ def locate(branch: Sequence[StoredTurn], messages: Sequence[Message]) -> Positio
     New messages alone are appended. A client that sends the transcript so far is believed: the
     stored turns count as far as it agrees with them, and from where they part what the client
     sent is the conversation. A branch that is only the end of a longer conversation counts
-    where the transcript ends with it.
+    where the transcript ends with it: of several places that match, the last.
     """
     said = [message for message in messages if message.role not in INSTRUCTION_ROLES]
     if not any(message.role == "assistant" for message in said):
         return Position(tuple(branch), tuple(said))
     begins_at_root = not branch or branch[0].parent is None
-    starts = [0] if begins_at_root else range(len(said))
+    starts = [0] if begins_at_root else reversed(range(len(said)))
     for start in starts:
         matched, end = _match(branch, said, start)
         if matched == len(branch) or (begins_at_root and start == 0):

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from agentllm.conversations.records import StoredTurn, from_json, to_json
@@ -61,7 +62,7 @@ class Store:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             engine = sa.create_engine(f"sqlite:///{self._path}", connect_args={"timeout": _BUSY_SECONDS})
             with engine.begin() as connection:
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+                _use_write_ahead_log(connection)
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 _metadata.create_all(connection)
             engine.dispose()
@@ -121,7 +122,7 @@ class Store:
         try:
             async with self._engine().connect() as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, UnicodeError) as error:
             log.error("conversations could not be %s: %s", done, _reason(error))
             raise StoreUnavailable(f"The conversation could not be {done}: its store is not available.") from None
 
@@ -136,6 +137,19 @@ class Store:
             )
             self._engines[loop] = engine
         return self._engines[loop]
+
+
+def _use_write_ahead_log(connection: sa.Connection) -> None:
+    """SQLite's busy timeout does not hold for this one; another process may be making the same file."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            return
+        except OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def _branch_query() -> sa.Select[tuple[int, int | None, object, object, str, object]]:

@@ -11,7 +11,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -40,27 +40,35 @@ class HomeLoop:
 
     def stream(self, generator: AsyncGenerator[T, None]) -> Iterator[T]:
         """The items of `generator`, each as soon as it is there; closing this closes it."""
+        steps = _Steps(generator)
+        step: Future[T] | None = None
         try:
             while True:
+                step = self._submit(steps.next())
                 try:
-                    yield self._submit(_next(generator)).result()
+                    item = step.result()
                 except StopAsyncIteration:
                     return
+                yield item
         finally:
-            self._submit(_close(generator)).result()
+            if step is not None:
+                step.cancel()
+            self._submit(steps.close()).result()
 
     async def astream(self, generator: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
         """The items of `generator`; closing this closes it."""
         here = self._is_here()
+        steps = _Steps(generator)
         try:
             while True:
                 try:
-                    step = _next(generator)
-                    yield await (step if here else asyncio.wrap_future(self._submit(step)))
+                    step = steps.next()
+                    item = await (step if here else asyncio.wrap_future(self._submit(step)))
                 except StopAsyncIteration:
                     return
+                yield item
         finally:
-            close = _close(generator)
+            close = steps.close()
             await (close if here else asyncio.wrap_future(self._submit(close)))
 
     def _is_here(self) -> bool:
@@ -77,9 +85,17 @@ class HomeLoop:
             return self._loop
 
 
-async def _next(generator: AsyncGenerator[T, None]) -> T:
-    return await anext(generator)
+class _Steps(Generic[T]):
+    """The steps of a generator, one after another: it is closed after the step that is being cancelled."""
 
+    def __init__(self, generator: AsyncGenerator[T, None]) -> None:
+        self._generator = generator
+        self._turn = asyncio.Lock()
 
-async def _close(generator: AsyncGenerator[T, None]) -> None:
-    await generator.aclose()
+    async def next(self) -> T:
+        async with self._turn:
+            return await anext(self._generator)
+
+    async def close(self) -> None:
+        async with self._turn:
+            await self._generator.aclose()

@@ -31,16 +31,20 @@ _BY_STATUS: dict[int, type[Exception]] = {
 _NEEDS_RESPONSE = frozenset({403, 422})
 
 
+def as_ours(error: Exception, agent: str) -> AgentLLMError:
+    """`error`; one that is not ours is logged whole, and told to the client without its content."""
+    if isinstance(error, AgentLLMError):
+        return error
+    log.error("unexpected error of the agent %r", agent, exc_info=error)
+    return AgentFailed(f"The agent {agent!r} failed. Its operator finds the cause in the log.")
+
+
 def to_litellm(error: Exception, model: str) -> Exception:
     """`error` as the exception of LiteLLM that has its status.
 
-    It says that the call must not be tried again, because an agent may have acted already. An
-    error that is not ours is logged whole and told to the client without its content.
+    It says that the call must not be tried again, because an agent may have acted already.
     """
-    if not isinstance(error, AgentLLMError):
-        log.error("unexpected error of the agent %r", model, exc_info=error)
-        error = AgentFailed(f"The agent {model!r} failed. Its operator finds the cause in the log.")
-    made = _make(error, model)
+    made = _make(as_ours(error, model), model)
     made.num_retries = 0  # type: ignore[attr-defined]  # LiteLLM's router reads it
     return made
 

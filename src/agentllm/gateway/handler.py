@@ -14,11 +14,11 @@ from litellm.types.utils import ModelResponse
 from agentllm.catalog import Catalog
 from agentllm.conversations import Conversations
 from agentllm.core import Event, Finished, Text, Usage
-from agentllm.errors import AgentLLMError, RunTimedOut
+from agentllm.errors import RunTimedOut
 from agentllm.gateway.bridge import HomeLoop
 from agentllm.gateway.chunks import Answer, Chunk, whole_answer
 from agentllm.gateway.coalesce import coalesce
-from agentllm.gateway.failures import FailedCalls, to_litellm
+from agentllm.gateway.failures import FailedCalls, as_ours, to_litellm
 from agentllm.gateway.request import Request
 from agentllm.llm.router import CALLER_METADATA
 
@@ -97,10 +97,11 @@ class AgentHandler(CustomLLM):
             async with aclosing(self._conversations.run(agent.runtime, turn)) as events:
                 async for event in _within(events, limit, agent.name):
                     yield event
-        except AgentLLMError as error:
-            log.warning("call %s of agent %r failed: %s", request.call_id, request.agent, type(error).__name__)
-            self._failed.remember(request.call_id, caller, request.agent, error)
-            raise
+        except Exception as error:
+            failure = as_ours(error, request.agent)
+            log.warning("call %s of agent %r failed: %s", request.call_id, request.agent, type(failure).__name__)
+            self._failed.remember(request.call_id, caller, request.agent, failure)
+            raise failure from None
 
 
 async def _within(events: AsyncIterator[Event], limit: float, agent: str) -> AsyncGenerator[Event, None]:

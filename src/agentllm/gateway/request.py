@@ -19,7 +19,7 @@ HEALTH_CHECK_TAG = "litellm-internal-health-check"
 MASTER_KEY = "litellm_proxy_master_key"
 """What LiteLLM gives for the hash of the master key."""
 
-_ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
+_ROLES = ("system", "developer", "user", "assistant", "tool")
 _NUMBERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
 _INTEGERS = ("max_tokens", "seed")
 
@@ -135,21 +135,35 @@ def _message(raw: object, place: str) -> Message:
         raise InvalidRequest(f"{place} must be an object.", param=place)
     role = raw.get("role")
     if role not in _ROLES:
-        raise InvalidRequest(f"{place}.role is {role!r}; it must be one of {sorted(_ROLES)}.", param=f"{place}.role")
+        raise InvalidRequest(f"{place}.role is {role!r}; it must be one of {', '.join(_ROLES)}.", param=f"{place}.role")
     return Message(
         role=role,
         content=_content(raw.get("content"), f"{place}.content"),
-        tool_calls=tuple(_tool_call(call, f"{place}.tool_calls") for call in raw.get("tool_calls") or ()),
-        tool_call_id=raw.get("tool_call_id"),
-        name=raw.get("name"),
+        tool_calls=_tool_calls(raw.get("tool_calls"), f"{place}.tool_calls"),
+        tool_call_id=_text_or_none(raw.get("tool_call_id"), f"{place}.tool_call_id"),
+        name=_text_or_none(raw.get("name"), f"{place}.name"),
     )
+
+
+def _text_or_none(raw: object, place: str) -> str | None:
+    return None if raw is None else _text(raw, place)
+
+
+def _text(raw: object, place: str) -> str:
+    if not isinstance(raw, str):
+        raise InvalidRequest(f"{place} must be a string.", param=place)
+    try:
+        raw.encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest(f"{place} holds half of a character, a lone surrogate.", param=place) from None
+    return raw
 
 
 def _content(raw: object, place: str) -> str:
     if raw is None:
         return ""
     if isinstance(raw, str):
-        return raw
+        return _text(raw, place)
     if not isinstance(raw, Sequence):
         raise InvalidRequest(f"{place} must be a string or a list of parts.", param=place)
     return "\n".join(_part(part, f"{place}[{index}]") for index, part in enumerate(raw))
@@ -159,7 +173,15 @@ def _part(raw: object, place: str) -> str:
     kind = raw.get("type") if isinstance(raw, Mapping) else type(raw).__name__
     if not isinstance(raw, Mapping) or kind not in ("text", "input_text", "output_text", "refusal"):
         raise InvalidRequest(f"{place} is of the type {kind!r}; agents here take parts of text only.", param=place)
-    return str(raw.get("text") or raw.get("refusal") or "")
+    return _text(raw.get("text") or raw.get("refusal") or "", place)
+
+
+def _tool_calls(raw: object, place: str) -> tuple[ToolCall, ...]:
+    if raw is None:
+        return ()
+    if not isinstance(raw, Sequence) or isinstance(raw, str):
+        raise InvalidRequest(f"{place} must be a list.", param=place)
+    return tuple(_tool_call(call, place) for call in raw)
 
 
 def _tool_call(raw: object, place: str) -> ToolCall:

@@ -17,21 +17,24 @@ AT_ONCE = 1
 
 
 class Turns:
-    """Turns of one event loop; a turn is always granted in a later step of the loop than it is asked for in."""
+    """The turns of one event loop, which they do not keep alive.
+
+    A turn is always granted in a later step of the loop than the one that asked for it.
+    """
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
-        self._loop = asyncio.get_running_loop()
         self._at_once = at_once
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._granting = False
 
     async def next(self) -> None:
         """Wait for a turn."""
-        turn = self._loop.create_future()
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
         self._waiting.append(turn)
         if not self._granting:
             self._granting = True
-            self._loop.call_soon(self._grant)
+            loop.call_soon(self._grant)
         await turn
 
     def _grant(self) -> None:
@@ -43,7 +46,7 @@ class Turns:
                 granted += 1
         self._granting = bool(self._waiting)
         if self._granting:
-            self._loop.call_soon(self._grant)
+            asyncio.get_running_loop().call_soon(self._grant)
 
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()

@@ -38,7 +38,7 @@ def is_agent_function(value: object) -> TypeGuard[Callable[[], object]]:
         return False
     try:
         signature = inspect.signature(value, eval_str=True)
-    except NameError:  # an annotation that only a type checker can resolve
+    except Exception:  # an annotation that only a type checker can resolve
         signature = inspect.signature(value)
     needs_arguments = any(
         parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)

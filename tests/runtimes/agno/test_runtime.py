@@ -91,6 +91,10 @@ def final() -> str:
     return "the tool's answer"
 
 
+def accept(**_: object) -> None:
+    """A hook that minds nothing."""
+
+
 # What comes out
 
 
@@ -109,8 +113,9 @@ async def test_a_stream_has_a_piece_for_each_of_the_model() -> None:
     assert [event.text for event in events if isinstance(event, Text)] == ["a", "b", "c"]
 
 
-async def test_a_plain_answer_has_one_text() -> None:
-    events = await run(agent(answer("a", "b", "c"))[0], turn())
+@pytest.mark.parametrize("hooks", [{}, {"pre_hooks": [accept]}, {"post_hooks": [accept]}], ids=["none", "pre", "post"])
+async def test_a_plain_answer_has_one_text(hooks: dict[str, Any]) -> None:
+    events = await run(agent(answer("a", "b", "c"), **hooks)[0], turn())
     assert [event.text for event in events if isinstance(event, Text)] == ["abc"]
 
 

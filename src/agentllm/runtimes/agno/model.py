@@ -6,10 +6,11 @@ methods of the model, so the copy listens there.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import copy
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -36,6 +37,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {
 
 # The words of OpenAI, Gemini, Anthropic and Ollama for an answer that did not end by itself.
 _LENGTH = frozenset({"length", "max_tokens", "model_context_window_exceeded"})
+_END_NAMES = ("finish_reason", "stop_reason", "done_reason")
 _FILTERED = frozenset(
     {
         "content_filter",
@@ -59,6 +61,19 @@ class Outcome:
     open_answer: bool = False
     """Whether an answer in OpenAI's format began and has not finished."""
     error: Exception | None = None
+    is_open: bool = False
+    """Whether a streamed model call is being read."""
+    is_stopping: bool = False
+    """Whether the run is to end where it next waits for the provider."""
+
+    @contextlib.contextmanager
+    def catching(self) -> Iterator[None]:
+        """Keep the exception that ends a model call, and let it pass."""
+        try:
+            yield
+        except Exception as error:
+            self.error = error
+            raise
 
     @property
     def reason(self) -> FinishReason:
@@ -72,7 +87,7 @@ class Outcome:
         choices = getattr(response, "choices", None)
         source = choices or getattr(response, "candidates", None)
         part = source[0] if source else response
-        found = getattr(part, "finish_reason", None) or getattr(part, "stop_reason", None)
+        found = _end_of(part) or _end_of(getattr(part, "delta", None))
         if found is not None:
             self.finish_reason = str(getattr(found, "name", found))
             self.open_answer = False
@@ -87,6 +102,11 @@ class Outcome:
         status = self.error.status_code if isinstance(self.error, AgnoError) else 502
         detail = " ".join(str(self.error).split()) or type(self.error).__name__
         return ModelFailed(f"The language model {self.model!r} failed: {detail[:500]}", status=status)
+
+
+def _end_of(part: object) -> object:
+    """What OpenAI and Gemini, Anthropic, or Ollama say of how a response ended."""
+    return next((end for name in _END_NAMES if (end := getattr(part, name, None)) is not None), None)
 
 
 def for_run(model: Model, parameters: Parameters, *, drop_unsupported: bool) -> tuple[Model, Outcome]:
@@ -139,8 +159,7 @@ def _set_parameters(model: Model, parameters: Parameters, *, drop_unsupported: b
 
 def _listen(model: Model, outcome: Outcome) -> None:
     """Shadow four methods of this one instance; its class and every other instance stay as they are."""
-    parse, parse_delta = model._parse_provider_response, model._parse_provider_response_delta
-    invoke, invoke_stream = model.ainvoke, model.ainvoke_stream
+    parse, parse_delta, invoke = model._parse_provider_response, model._parse_provider_response_delta, model.ainvoke
 
     def parsed(response: Any, **kwargs: Any) -> ModelResponse:
         outcome.note(response)
@@ -151,25 +170,32 @@ def _listen(model: Model, outcome: Outcome) -> None:
         return parse_delta(response, *args, **kwargs)
 
     async def invoked(*args: Any, **kwargs: Any) -> ModelResponse:
-        try:
+        with outcome.catching():
             return await invoke(*args, **kwargs)
-        except Exception as error:
-            outcome.error = error
-            raise
-
-    async def invoked_stream(*args: Any, **kwargs: Any) -> AsyncIterator[ModelResponse]:
-        try:
-            async for response in invoke_stream(*args, **kwargs):
-                yield response
-        except Exception as error:
-            outcome.error = error
-            raise
 
     shadows = {
         "_parse_provider_response": parsed,
         "_parse_provider_response_delta": parsed_delta,
         "ainvoke": invoked,
-        "ainvoke_stream": invoked_stream,
+        "ainvoke_stream": _stoppable(model.ainvoke_stream, outcome),
     }
     for name, shadow in shadows.items():
         setattr(model, name, shadow)
+
+
+def _stoppable(
+    invoke_stream: Callable[..., AsyncIterator[ModelResponse]], outcome: Outcome
+) -> Callable[..., AsyncIterator[ModelResponse]]:
+    async def invoked_stream(*args: Any, **kwargs: Any) -> AsyncIterator[ModelResponse]:
+        outcome.is_open = True
+        try:
+            with outcome.catching():
+                async for response in invoke_stream(*args, **kwargs):
+                    if not outcome.is_stopping:
+                        yield response
+            if outcome.is_stopping:
+                raise asyncio.CancelledError
+        finally:
+            outcome.is_open = False
+
+    return invoked_stream

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, TypeAlias
 
-from agno.metrics import RunMetrics
+from agno.metrics import ModelMetrics
 from agno.run import agent as agent_events
 from agno.run import team as team_events
 from agno.run import workflow as workflow_events
@@ -26,8 +27,16 @@ log = logging.getLogger("agentllm.agno")
 Output: TypeAlias = RunOutput | TeamRunOutput
 ModelAnswered: TypeAlias = agent_events.ModelRequestCompletedEvent | team_events.ModelRequestCompletedEvent
 
+_GOOGLE = "Google"
 _FAILED = (agent_events.RunErrorEvent, team_events.RunErrorEvent)
-_PAUSED = (agent_events.RunPausedEvent, team_events.RunPausedEvent, workflow_events.WorkflowPausedEvent)
+_PAUSED = (
+    agent_events.RunPausedEvent,
+    team_events.RunPausedEvent,
+    workflow_events.WorkflowPausedEvent,
+    workflow_events.StepPausedEvent,
+    workflow_events.StepExecutorPausedEvent,
+    workflow_events.RouterPausedEvent,
+)
 _CANCELLED = (
     agent_events.RunCancelledEvent,
     team_events.RunCancelledEvent,
@@ -36,11 +45,21 @@ _CANCELLED = (
 
 
 @contextlib.asynccontextmanager
-async def closing(stream: AsyncIterator[Any]) -> AsyncIterator[AsyncIterator[Any]]:
-    """Close Agno's stream of events on the way out, so that a run that nobody reads ends at once."""
+async def closing(stream: AsyncIterator[Any], outcome: Outcome) -> AsyncIterator[None]:
+    """Close Agno's stream of events on the way out, and the model call that is being read.
+
+    Agno and the providers' SDKs leave a call that they stop reading to the garbage collector, but
+    end it at once if they are cancelled while they wait for it.
+    """
     try:
-        yield stream
+        yield
     finally:
+        if outcome.is_open:
+            outcome.is_stopping = True
+            waiting = asyncio.ensure_future(anext(stream))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.wait({waiting})
         if isinstance(stream, AsyncGenerator):
             await stream.aclose()
 
@@ -56,26 +75,25 @@ def as_text(content: object) -> str:
 
 def usage_of_call(event: ModelAnswered) -> Usage:
     """The tokens of one model call."""
-    return Usage(
-        event.input_tokens or 0,
-        event.output_tokens or 0,
-        event.reasoning_tokens or 0,
-        event.cache_read_tokens or 0,
-    )
+    return _usage(event, event.model_provider)
 
 
 def usage_of_run(output: Output) -> Usage:
     """The tokens of all model calls of a run, those of team members too."""
-    usage = _usage_of_metrics(output.metrics)
+    usage = Usage()
+    for of_kind in ((output.metrics and output.metrics.details) or {}).values():
+        for metrics in of_kind:
+            usage += _usage(metrics, metrics.provider)
     for member in getattr(output, "member_responses", None) or ():
         usage += usage_of_run(member)
     return usage
 
 
-def _usage_of_metrics(metrics: RunMetrics | None) -> Usage:
-    if metrics is None:
-        return Usage()
-    return Usage(metrics.input_tokens, metrics.output_tokens, metrics.reasoning_tokens, metrics.cache_read_tokens)
+def _usage(counts: ModelAnswered | ModelMetrics, provider: str | None) -> Usage:
+    """In OpenAI's way of counting, where what was thought is part of the completion; Google counts it beside."""
+    reasoning = counts.reasoning_tokens or 0
+    completion = (counts.output_tokens or 0) + (reasoning if provider == _GOOGLE else 0)
+    return Usage(counts.input_tokens or 0, completion, reasoning, counts.cache_read_tokens or 0)
 
 
 def state_of(output: Output) -> JsonObject | None:

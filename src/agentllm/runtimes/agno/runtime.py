@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
+import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -97,7 +99,7 @@ class AgnoRuntime:
         else:
             await self._connections.open(self._agent)
             run = _prepare(self._agent, turn)
-            events = _run_streamed(run, turn) if turn.stream else _run_plain(run, turn)
+            events = _run_streamed(run, turn) if _is_streamed(self._agent, turn) else _run_plain(run, turn)
         async with contextlib.aclosing(events):
             async for event in events:
                 yield event
@@ -132,6 +134,13 @@ class _Run:
     outcome: Outcome
 
 
+def _is_streamed(agent: Agent | Team, turn: Turn) -> bool:
+    """A parser model rewrites the answer when it is whole; which hook failed is told in a stream only."""
+    if agent.parser_model is not None:
+        return False
+    return turn.stream or bool(agent.pre_hooks or agent.post_hooks)
+
+
 def _prepare(shared: Agent | Team, turn: Turn) -> _Run:
     agent = copy.copy(shared)
     for tracker in ("_mcp_tools_initialized_on_run", "_connectable_tools_initialized_on_run"):
@@ -144,14 +153,17 @@ def _prepare(shared: Agent | Team, turn: Turn) -> _Run:
     _add_instructions(agent, turn)
 
     own = [m if isinstance(m, AgnoMessage) else AgnoMessage.model_validate(m) for m in agent.additional_input or ()]
-    messages = [to_agno(m) for m in turn.messages if m.role not in ("system", "developer")]
-    newest: str | list[AgnoMessage] = messages
-    if turn.messages[-1].role == "user":
-        newest = turn.messages[-1].content
-        own += messages[:-1]
-    agent.additional_input = list(own)
-    arguments = {"input": newest, "add_history_to_context": False, **_identity(turn)}
-    return _Run(agent, arguments, own if isinstance(newest, str) else own + messages, outcome)
+    said = [m for m in turn.messages if m.role not in ("system", "developer")]
+    *before, newest = (to_agno(m) for m in said)
+    given = [*own, *before]
+    agent.additional_input = list(given)
+    asked: str | AgnoMessage = newest
+    if said[-1].role == "user":
+        asked = said[-1].content
+    else:
+        given.append(newest)
+    arguments = {"input": asked, "add_history_to_context": False, **_identity(turn)}
+    return _Run(agent, arguments, given, outcome)
 
 
 def _add_instructions(agent: Agent | Team, turn: Turn) -> None:
@@ -159,10 +171,31 @@ def _add_instructions(agent: Agent | Team, turn: Turn) -> None:
     texts = [m.content for m in turn.messages if m.role in ("system", "developer") and m.content]
     if not texts:
         return
-    if isinstance(agent.system_message, str):
-        agent.system_message = "\n\n".join([agent.system_message, *texts])
-    else:
+    if agent.system_message is None:
         agent.additional_context = "\n\n".join(filter(None, [agent.additional_context, *texts]))
+    else:
+        agent.system_message = _joined(agent.system_message, "\n\n".join(texts))
+
+
+def _joined(own: Any, text: str) -> Any:
+    """An agent's own system message, in any of the forms that Agno takes, with `text` after it."""
+    if isinstance(own, str):
+        return f"{own}\n\n{text}"
+    if isinstance(own, AgnoMessage):
+        return own.model_copy(update={"content": f"{own.get_content_string()}\n\n{text}"})
+    if inspect.iscoroutinefunction(own):
+
+        @functools.wraps(own)
+        async def joined_later(*args: Any, **kwargs: Any) -> str:
+            return f"{await own(*args, **kwargs)}\n\n{text}"
+
+        return joined_later
+
+    @functools.wraps(own)
+    def joined(*args: Any, **kwargs: Any) -> str:
+        return f"{own(*args, **kwargs)}\n\n{text}"
+
+    return joined
 
 
 def _identity(turn: Turn) -> dict[str, Any]:
@@ -193,7 +226,7 @@ async def _run_plain(run: _Run, turn: Turn) -> AsyncGenerator[Event, None]:
 async def _run_streamed(run: _Run, turn: Turn) -> AsyncGenerator[Event, None]:
     stream: AsyncIterator[Any] = run.agent.arun(stream=True, stream_events=True, yield_run_output=True, **run.arguments)
     usage, said, output = Usage(), _Said(), None
-    async with closing(stream):
+    async with closing(stream, run.outcome):
         async for event in stream:
             if isinstance(event, ModelAnswered):
                 usage += usage_of_call(event)
@@ -212,6 +245,8 @@ async def _run_streamed(run: _Run, turn: Turn) -> AsyncGenerator[Event, None]:
     if output is None:
         raise AgentFailed(f"The agent {turn.agent!r} ended without an answer.")
     raise_if_incomplete(said.last, run.outcome)
+    if (whole := usage_of_run(output)) != usage:
+        yield whole
     yield Finished(run.outcome.reason, produced(output.messages, run.given), state_of(output))
 
 

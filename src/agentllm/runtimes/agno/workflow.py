@@ -36,7 +36,7 @@ async def run_workflow(workflow: Workflow, turn: Turn, arguments: dict[str, Any]
     stream: AsyncIterator[Any] = copy.copy(workflow).arun(
         input=turn.messages[-1].content, stream=True, stream_events=True, **arguments
     )
-    async with closing(stream):
+    async with closing(stream, outcome):
         async for event in stream:
             if isinstance(event, ModelAnswered):
                 usage += usage_of_call(event)
