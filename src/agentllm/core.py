@@ -167,8 +167,8 @@ class Runtime(Protocol):
     def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
         """Answer `turn`.
 
-        Yields `Text` and `Reasoning` in order (one `Text` at most where `turn.stream` is
-        false), `Usage` with the sum so far after each model call, and one `Finished` at the
+        Yields `Text` and `Reasoning` in order, in pieces as they come where `turn.stream` is
+        set, `Usage` with the sum so far after each model call, and one `Finished` at the
         end. Closing the generator stops the agent and its model call. May be called for
         many turns at once.
 

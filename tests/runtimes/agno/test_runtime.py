@@ -114,9 +114,9 @@ async def test_a_stream_has_a_piece_for_each_of_the_model() -> None:
 
 
 @pytest.mark.parametrize("hooks", [{}, {"pre_hooks": [accept]}, {"post_hooks": [accept]}], ids=["none", "pre", "post"])
-async def test_a_plain_answer_has_one_text(hooks: dict[str, Any]) -> None:
+async def test_a_plain_answer_is_whole(hooks: dict[str, Any]) -> None:
     events = await run(agent(answer("a", "b", "c"), **hooks)[0], turn())
-    assert [event.text for event in events if isinstance(event, Text)] == ["abc"]
+    assert "".join(event.text for event in events if isinstance(event, Text)) == "abc"
 
 
 @STREAM
@@ -283,6 +283,10 @@ async def test_a_conversation_may_end_with_another_message_than_the_user_s(
     assert finished(events).messages == (Message("assistant", "go on"),)
 
 
+async def instruct_later(agent: Agent) -> str:
+    return "Be the agent."
+
+
 INSTRUCTED: dict[str, dict[str, Any]] = {
     "nothing": {},
     "instructions": {"instructions": "Be the agent."},
@@ -290,6 +294,7 @@ INSTRUCTED: dict[str, dict[str, Any]] = {
     "a system message": {"system_message": "Be the agent."},
     "additional context": {"additional_context": "Be the agent."},
     "a system message from a function": {"system_message": lambda agent: "Be the agent."},
+    "a system message from an asynchronous function": {"system_message": instruct_later},
     "a system message of Agno's": {"system_message": AgnoMessage(role="system", content="Be the agent.")},
 }
 
