@@ -77,11 +77,14 @@ async def test_a_step_that_fails_is_an_error(stream: bool) -> None:
     assert "Traceback" not in raised.value.message
 
 
-async def test_a_last_step_that_raises_is_an_error_that_does_not_tell_why(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("on_error", [OnError.skip, OnError.fail])
+async def test_a_last_step_that_raises_is_an_error_that_does_not_tell_why(
+    on_error: OnError, caplog: pytest.LogCaptureFixture
+) -> None:
     def explode(step_input: StepInput) -> StepOutput:
         raise RuntimeError("secret-detail")
 
-    only = Step(name="only", executor=explode, max_retries=0, human_review=HumanReview(on_error=OnError.fail))
+    only = Step(name="only", executor=explode, max_retries=0, human_review=HumanReview(on_error=on_error))
     with pytest.raises(AgentFailed) as raised:
         await run(workflow(only), turn())
     assert "secret-detail" not in raised.value.message

@@ -28,6 +28,9 @@ Output: TypeAlias = RunOutput | TeamRunOutput
 ModelAnswered: TypeAlias = agent_events.ModelRequestCompletedEvent | team_events.ModelRequestCompletedEvent
 
 _GOOGLE = "Google"
+_OF_THE_RUN = frozenset({"current_user_id", "current_session_id", "current_run_id"})
+"""What Agno itself writes into a session state."""
+
 _FAILED = (agent_events.RunErrorEvent, team_events.RunErrorEvent)
 _PAUSED = (
     agent_events.RunPausedEvent,
@@ -98,7 +101,7 @@ def _usage(counts: ModelAnswered | ModelMetrics, provider: str | None) -> Usage:
 
 def state_of(output: Output) -> JsonObject | None:
     """The session state to keep for the next turn; what JSON cannot hold fails here, before anything is stored."""
-    state = output.session_state
+    state = {name: value for name, value in (output.session_state or {}).items() if name not in _OF_THE_RUN}
     if not state:
         return None
     try:
@@ -112,7 +115,7 @@ def state_of(output: Output) -> JsonObject | None:
 def raise_if_failed(output: Output, outcome: Outcome, turn: Turn) -> None:
     """Raise what a plain run ended in, where it is not an answer."""
     if output.status is RunStatus.error:
-        raise _failure(as_text(output.content), outcome, turn)
+        raise failure(as_text(output.content), outcome, turn)
     if output.status is RunStatus.paused:
         raise _paused(turn)
     if output.status is RunStatus.cancelled:
@@ -122,9 +125,9 @@ def raise_if_failed(output: Output, outcome: Outcome, turn: Turn) -> None:
 def raise_if_ended(event: object, outcome: Outcome, turn: Turn) -> None:
     """Raise what a streamed run ended in, where `event` says that it did without an answer."""
     if isinstance(event, _FAILED):
-        raise _failure(event.content or "", outcome, turn, event.error_type)
+        raise failure(event.content or "", outcome, turn, event.error_type)
     if isinstance(event, workflow_events.WorkflowErrorEvent):
-        raise _failure(event.error or "", outcome, turn)
+        raise failure(event.error or "", outcome, turn)
     if isinstance(event, _PAUSED):
         raise _paused(turn)
     if isinstance(event, _CANCELLED):
@@ -139,9 +142,10 @@ def raise_if_incomplete(text: str, outcome: Outcome) -> None:
         raise ModelFailed(f"The language model {outcome.model!r} returned an empty answer.")
 
 
-def _failure(detail: str, outcome: Outcome, turn: Turn, error_type: str | None = None) -> AgentLLMError:
-    if failure := outcome.failure():
-        return failure
+def failure(detail: str, outcome: Outcome, turn: Turn, error_type: str | None = None) -> AgentLLMError:
+    """The error that a client is told; `detail` goes to the log, unless the agent refused the input with it."""
+    if of_model := outcome.failure():
+        return of_model
     if error_type == "input_check_error":
         return InvalidRequest(detail)
     log.error("agent %r failed in run %s: %s: %s", turn.agent, turn.id, error_type, detail)

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from agno.run.workflow import WorkflowCompletedEvent
-from agno.workflow import Workflow
+from agno.workflow import StepOutput, Workflow
 
 from agentllm.core import Event, Finished, Message, Text, Turn, Usage
 from agentllm.errors import UnsupportedParameter
@@ -17,6 +17,7 @@ from agentllm.runtimes.agno.results import (
     ModelAnswered,
     as_text,
     closing,
+    failure,
     raise_if_ended,
     raise_if_incomplete,
     usage_of_call,
@@ -42,12 +43,20 @@ async def run_workflow(workflow: Workflow, turn: Turn, arguments: dict[str, Any]
                 usage += usage_of_call(event)
                 yield usage
             elif isinstance(event, WorkflowCompletedEvent):
+                _raise_if_last_step_failed(event, turn)
                 text = as_text(event.content)
             else:
                 raise_if_ended(event, outcome, turn)
     raise_if_incomplete(text, outcome)
     yield Text(text)
     yield Finished("stop", (Message("assistant", text),))
+
+
+def _raise_if_last_step_failed(event: WorkflowCompletedEvent, turn: Turn) -> None:
+    """A step that fails is skipped by default, and what went wrong becomes the workflow's content."""
+    last = event.step_results[-1] if event.step_results else None
+    if isinstance(last, StepOutput) and not last.success:
+        raise failure(last.error or as_text(last.content), Outcome(turn.agent), turn)
 
 
 def _refuse_parameters(turn: Turn) -> None:
