@@ -33,7 +33,7 @@ class AgentHooks(CustomLogger):
         if not isinstance(model, str) or not model.startswith(f"{PROVIDER}/"):
             return
         router = proxy_server.llm_router
-        if router is not None and model in router.get_model_names():
+        if router is not None and (model in router.model_names or model in router.model_group_alias):
             return
         try:
             self._catalog.get(model.removeprefix(f"{PROVIDER}/"))

@@ -15,11 +15,18 @@ from typing import Any
 
 import httpx
 import litellm
+from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
+from litellm.utils import custom_llm_setup
 
 from agentllm.catalog import Catalog
 from agentllm.conversations import Conversations
+from agentllm.gateway.bridge import HomeLoop
+from agentllm.gateway.failures import PROVIDER
+from agentllm.gateway.handler import AgentHandler
 from agentllm.gateway.registration import model_name, router_of_proxy
 from agentllm.gateway.request import HEALTH_CHECK_TAG
+
+_MESSAGES = [{"role": "user", "content": "ready?"}]
 
 
 def rehearse(catalog: Catalog, conversations: Conversations) -> None:
@@ -50,13 +57,31 @@ async def _rehearse(catalog: Catalog, conversations: Conversations) -> None:
     await conversations.close()
     for agent in catalog:
         await agent.runtime.warm_up()
+    await _answer(catalog, conversations)
     await _post(proxy_server.app, key="", model="")
+
+
+async def _answer(catalog: Catalog, conversations: Conversations) -> None:
+    """Go through LiteLLM's own way of a call; the proxy sets its provider after this."""
+    first = next(iter(catalog), None)
+    if first is None:
+        return
+    handler = AgentHandler(catalog, conversations, HomeLoop(asyncio.get_running_loop()), run_timeout=60)
+    litellm.custom_provider_map = [{"provider": PROVIDER, "custom_handler": handler}]
+    custom_llm_setup()  # type: ignore[no-untyped-call]
+    for stream in (False, True):
+        answer = await litellm.acompletion(
+            model=model_name(first), messages=_MESSAGES, metadata={"tags": [HEALTH_CHECK_TAG]}, stream=stream
+        )
+        if isinstance(answer, CustomStreamWrapper):
+            async for _ in answer:
+                pass
 
 
 async def _post(app: Any, *, key: str, model: str) -> None:
     body = {
         "model": model,
-        "messages": [{"role": "user", "content": "ready?"}],
+        "messages": _MESSAGES,
         "metadata": {"tags": [HEALTH_CHECK_TAG]},
     }
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
