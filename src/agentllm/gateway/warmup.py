@@ -62,20 +62,24 @@ async def _rehearse(catalog: Catalog, conversations: Conversations) -> None:
 
 
 async def _answer(catalog: Catalog, conversations: Conversations) -> None:
-    """Go through LiteLLM's own way of a call; the proxy sets its provider after this."""
+    """Go through LiteLLM's own way of a call; the proxy sets its own provider after this."""
     first = next(iter(catalog), None)
     if first is None:
         return
     handler = AgentHandler(catalog, conversations, HomeLoop(asyncio.get_running_loop()), run_timeout=60)
+    before = litellm.custom_provider_map
     litellm.custom_provider_map = [{"provider": PROVIDER, "custom_handler": handler}]
     custom_llm_setup()  # type: ignore[no-untyped-call]
-    for stream in (False, True):
-        answer = await litellm.acompletion(
-            model=model_name(first), messages=_MESSAGES, metadata={"tags": [HEALTH_CHECK_TAG]}, stream=stream
-        )
-        if isinstance(answer, CustomStreamWrapper):
-            async for _ in answer:
-                pass
+    try:
+        for stream in (False, True):
+            answer = await litellm.acompletion(
+                model=model_name(first), messages=_MESSAGES, metadata={"tags": [HEALTH_CHECK_TAG]}, stream=stream
+            )
+            if isinstance(answer, CustomStreamWrapper):
+                async for _ in answer:
+                    pass
+    finally:
+        litellm.custom_provider_map = before
 
 
 async def _post(app: Any, *, key: str, model: str) -> None:
