@@ -42,11 +42,14 @@ def serve(
     config: Annotated[Path, typer.Option(help="LiteLLM's configuration.")] = Path("proxy_config.yaml"),
 ) -> None:
     """Start the proxy, after checking what would keep it from working."""
+    from agentllm.conversations import open_conversations
+
     settings = load_settings()
     _check_key(host, settings)
     if not config.is_file():
         raise ConfigurationError(f"There is no configuration {str(config)!r}. Name one with --config.")
     _check_port(host, port)
+    open_conversations(settings)
     litellm = Path(sys.executable).with_name("litellm")
     arguments = [str(litellm), "--config", str(config), "--host", host, "--port", str(port)]
     typer.echo(f"AgentLLM starts on http://{host}:{port} (about 15 seconds).", err=True)

@@ -11,8 +11,9 @@ from agno.models.openai import OpenAIChat
 
 from agentllm.errors import ConfigurationError
 from agentllm.llm.default import default_model, model_from_name, offline_notice
-from agentllm.llm.offline import PROVIDER_VARIABLES, OfflineModel
+from agentllm.llm.offline import OfflineModel
 from agentllm.llm.router import RouterModel
+from agentllm.settings import PROVIDER_VARIABLES
 
 
 def test_with_nothing_set_the_offline_model_speaks() -> None:

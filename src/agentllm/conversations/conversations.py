@@ -6,11 +6,25 @@ import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
-from agentllm.conversations.identity import conversation_id
+from agentllm.conversations.identity import conversation_id, load_secret
 from agentllm.conversations.locks import Locks
 from agentllm.conversations.position import INSTRUCTION_ROLES, Position, locate
 from agentllm.conversations.store import Store
 from agentllm.core import Event, Finished, Runtime, Text, Turn
+from agentllm.settings import Settings
+
+
+def open_conversations(settings: Settings) -> Conversations:
+    """The conversations in the data directory, whose store and key are made where they are missing.
+
+    Raises:
+        ConfigurationError: they can be neither read nor made.
+    """
+    configured = settings.secret.get_secret_value() if settings.secret else None
+    secret = load_secret(settings.data_dir, configured)
+    store = Store(settings.data_dir)
+    store.create()
+    return Conversations(store, secret, history_turns=settings.history_turns)
 
 
 class Conversations:

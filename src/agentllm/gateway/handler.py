@@ -48,11 +48,11 @@ class AgentHandler(CustomLLM):
         """A whole answer; cancelling it stops the agent."""
         return await self._home.arun(self._answer(Request(kwargs)))
 
-    def streaming(self, *args: Any, **kwargs: Any) -> Iterator[Chunk]:  # type: ignore[override]
+    def streaming(self, *args: Any, **kwargs: Any) -> Iterator[Chunk]:  # type: ignore[override]  # two kinds of chunk
         """The chunks of an answer, each as soon as it is there; closing the iterator stops the agent."""
         return self._home.stream(self._chunks(Request(kwargs)))
 
-    async def astreaming(self, *args: Any, **kwargs: Any) -> AsyncGenerator[Chunk, None]:  # type: ignore[override]
+    async def astreaming(self, *args: Any, **kwargs: Any) -> AsyncGenerator[Chunk, None]:  # type: ignore[override]  # the same
         """The chunks of an answer; closing the generator stops the agent."""
         async with aclosing(self._home.astream(self._chunks(Request(kwargs)))) as chunks:
             async for chunk in chunks:

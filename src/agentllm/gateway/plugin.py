@@ -18,9 +18,7 @@ import litellm
 from litellm.utils import custom_llm_setup
 
 from agentllm.catalog import Catalog, load_catalog
-from agentllm.conversations import Conversations
-from agentllm.conversations.identity import load_secret
-from agentllm.conversations.store import Store
+from agentllm.conversations import Conversations, open_conversations
 from agentllm.gateway import auth
 from agentllm.gateway.bridge import HomeLoop
 from agentllm.gateway.failures import PROVIDER
@@ -79,7 +77,7 @@ def register() -> None:
         *(item for item in litellm.custom_provider_map if item["provider"] != PROVIDER),
         {"provider": PROVIDER, "custom_handler": handler},
     ]
-    custom_llm_setup()  # type: ignore[no-untyped-call]
+    custom_llm_setup()  # type: ignore[no-untyped-call]  # LiteLLM has no types for it
 
 
 def _make(home: HomeLoop) -> tuple[Catalog, Conversations, AgentHandler]:
@@ -87,12 +85,8 @@ def _make(home: HomeLoop) -> tuple[Catalog, Conversations, AgentHandler]:
     os.environ.setdefault("AGNO_TELEMETRY", "false")
     if notice := offline_notice():
         log.warning(notice)
-    configured = settings.secret.get_secret_value() if settings.secret else None
-    secret = load_secret(settings.data_dir, configured)
-    store = Store(settings.data_dir)
-    store.create()
+    conversations = open_conversations(settings)
     catalog = load_catalog(settings, why_not=why_not)
-    conversations = Conversations(store, secret, history_turns=settings.history_turns)
     return catalog, conversations, AgentHandler(catalog, conversations, home, run_timeout=settings.run_timeout)
 
 

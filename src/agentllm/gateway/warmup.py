@@ -69,7 +69,7 @@ async def _answer(catalog: Catalog, conversations: Conversations) -> None:
     handler = AgentHandler(catalog, conversations, HomeLoop(asyncio.get_running_loop()), run_timeout=60)
     before = litellm.custom_provider_map
     litellm.custom_provider_map = [{"provider": PROVIDER, "custom_handler": handler}]
-    custom_llm_setup()  # type: ignore[no-untyped-call]
+    custom_llm_setup()  # type: ignore[no-untyped-call]  # LiteLLM has no types for it
     try:
         for stream in (False, True):
             answer = await litellm.acompletion(

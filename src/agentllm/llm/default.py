@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from agentllm.errors import ConfigurationError
-from agentllm.llm.offline import NOTICE, PROVIDER_VARIABLES, OfflineModel
-from agentllm.settings import load_settings
+from agentllm.llm.offline import NOTICE, OfflineModel
+from agentllm.settings import PROVIDER_VARIABLES, load_settings
 
 if TYPE_CHECKING:
     from agno.models.base import Model

@@ -57,7 +57,7 @@ def _http_client() -> httpx.AsyncClient:
         return aiohttp.ClientSession(connector=connector, trust_env=True)
 
     transport = JoiningTransport(AiohttpTransport(verify=certificates, client=session))
-    return httpx.AsyncClient(transport=transport, timeout=None, follow_redirects=True)  # noqa: S113
+    return httpx.AsyncClient(transport=transport, timeout=None, follow_redirects=True)  # noqa: S113 - the run has a limit
 
 
 class JoiningTransport(httpx.AsyncBaseTransport):

@@ -1,5 +1,5 @@
 """The model that needs no network: it calls tools, recalls what was said, and says what it is."""
 
-from agentllm.llm.offline.model import NOTICE, PROVIDER_VARIABLES, OfflineModel, Reply
+from agentllm.llm.offline.model import NOTICE, OfflineModel, Reply
 
-__all__ = ["NOTICE", "PROVIDER_VARIABLES", "OfflineModel", "Reply"]
+__all__ = ["NOTICE", "OfflineModel", "Reply"]

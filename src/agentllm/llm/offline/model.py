@@ -19,8 +19,8 @@ from agno.models.response import ModelResponse
 from agentllm.core import JsonObject, Message, Role, ToolCall
 from agentllm.llm.offline.answer import Answer, answer
 from agentllm.llm.offline.tools import read_tools
+from agentllm.settings import PROVIDER_VARIABLES
 
-PROVIDER_VARIABLES = ("GEMINI_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OLLAMA_API_BASE")
 NOTICE = (
     "Offline model: no language model is configured. "
     f"Set {', '.join(PROVIDER_VARIABLES[:-1])} or {PROVIDER_VARIABLES[-1]} to use one."
