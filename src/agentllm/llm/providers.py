@@ -35,8 +35,10 @@ def gemini(model: str) -> Gemini:
 
     # With aiohttp, which google-genai prefers, Agno's error texts are the repr of a method.
     connections = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
+    # No timeout here: the run has a limit of its own.
+    client = httpx.AsyncClient(timeout=None, follow_redirects=True, limits=connections)  # noqa: S113
     http_options = {
-        "httpx_async_client": httpx.AsyncClient(timeout=None, follow_redirects=True, limits=connections),
+        "httpx_async_client": client,
         "retry_options": {"attempts": 1},
     }
     built = Gemini(id=model, api_key=key, client_params={"http_options": http_options})
