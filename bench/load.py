@@ -31,6 +31,8 @@ class _Tally:
     latencies: list[float] = dataclasses.field(default_factory=list)
     first_tokens: list[float] = dataclasses.field(default_factory=list)
     pauses: list[float] = dataclasses.field(default_factory=list)
+    answers: list[tuple[float, Raw]] = dataclasses.field(default_factory=list)
+    """When each was asked for, and what came; read when all have come, as reading one holds up the others."""
 
     def good(self, start: float, end: float, moments: list[float]) -> None:
         self.latencies.append(end - start)
@@ -50,30 +52,38 @@ async def run(job: Job) -> Result:
     start = time.perf_counter()
     async with asyncio.TaskGroup() as clients:
         for index in range(job.clients):
-            clients.create_task(_client(job, tally, expected, start, index))
+            clients.create_task(_client(job, tally, start, index))
     elapsed = time.perf_counter() - start
+    for asked, raw in tally.answers:
+        _read(job, tally, expected, asked, raw)
     return Result(elapsed, tally.failed, tally.errors, tally.latencies, tally.first_tokens, tally.pauses)
 
 
-async def _client(job: Job, tally: _Tally, expected: str, start: float, index: int) -> None:
+async def _client(job: Job, tally: _Tally, start: float, index: int) -> None:
     await asyncio.sleep(job.ramp * index / job.clients)
     connection = Connection(job.target.port)
     try:
         while tally.sent < job.requests and time.perf_counter() - start < job.seconds:
             tally.sent += 1
-            await _one(job, tally, expected, connection)
+            await _one(job, tally, connection)
     finally:
         connection.close()
 
 
-async def _one(job: Job, tally: _Tally, expected: str, connection: Connection) -> None:
+async def _one(job: Job, tally: _Tally, connection: Connection) -> None:
     request = request_bytes(job.target, uuid.uuid4().hex, stream=job.stream)
     start = time.perf_counter()
     try:
-        raw = await connection.ask(request, job.timeout)
-        tally.good(start, raw.times[-1], _moments(job, raw, expected))
-    except (OSError, TimeoutError, BadAnswerError) as error:
+        tally.answers.append((start, await connection.ask(request, job.timeout)))
+    except (OSError, TimeoutError) as error:
         connection.close()
+        tally.bad(error)
+
+
+def _read(job: Job, tally: _Tally, expected: str, asked: float, raw: Raw) -> None:
+    try:
+        tally.good(asked, raw.times[-1], _moments(job, raw, expected))
+    except BadAnswerError as error:
         tally.bad(error)
 
 
@@ -85,7 +95,8 @@ def _moments(job: Job, raw: Raw, expected: str) -> list[float]:
 
 
 def main() -> None:
-    """Do the jobs of standard input until it ends."""
+    """Do the jobs of standard input until it ends; garbage is collected between them only."""
+    gc.disable()
     for line in sys.stdin:
         data = json.loads(line)
         job = Job(**{**data, "target": Target(**data["target"])})

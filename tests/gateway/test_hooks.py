@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import weakref
 from typing import Any
 
+import litellm
 import pytest
+from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
 from litellm.proxy import proxy_server
 from litellm.proxy._types import ProxyException
 from litellm.router import Router
@@ -25,7 +29,7 @@ def hooks() -> AgentHooks:
 
 @pytest.fixture(autouse=True)
 def router(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Router:
-    serve(demo=spoken.agent()[0])
+    serve(demo=spoken.agent("hello")[0])
     routes = Router(
         model_list=[
             {"model_name": "gpt", "litellm_params": {"model": "openai/gpt", "api_key": "k"}},
@@ -83,3 +87,21 @@ async def test_openai_s_clients_are_told_not_to_repeat_requests_to_agents(
     hooks: AgentHooks, model: object, headers: dict[str, str] | None
 ) -> None:
     assert await hooks.async_post_call_response_headers_hook({"model": model}, None, None) == headers
+
+
+@pytest.mark.parametrize(("model", "is_kept"), [("agno/demo", False), ("gpt", True)])
+async def test_the_chunks_that_litellm_keeps_of_an_agent_s_stream_go_with_the_stream(
+    hooks: AgentHooks, model: str, is_kept: bool
+) -> None:
+    stream = await litellm.acompletion(model="agno/demo", messages=[{"role": "user", "content": "hi"}], stream=True)
+    assert isinstance(stream, CustomStreamWrapper)
+    await hooks.async_post_call_response_headers_hook({"model": model}, None, stream)
+    async for _ in stream:
+        pass
+    chunks = stream.chunks
+    assert chunks
+    gone = asyncio.Event()
+    weakref.finalize(stream, asyncio.get_running_loop().call_soon_threadsafe, gone.set)
+    del stream
+    await asyncio.wait_for(gone.wait(), 10)  # LiteLLM's logging looks at it for a moment
+    assert bool(chunks) is is_kept

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 import weakref
+from typing import Any
 
 import pytest
 
-from agentllm.gateway.turns import Turns, turns
+from agentllm.gateway.turns import SLICE, Share, Turns, turns
 from tests.virtual_time import run
 
 
-async def steps_until(task: asyncio.Task[None]) -> int:
+async def steps_until(task: asyncio.Task[Any]) -> int:
     """How many steps of the loop `task` takes."""
     steps = 0
     while not task.done():
         steps += 1
         await asyncio.sleep(0)
     return steps
+
+
+async def ready(value: int) -> int:
+    """A step that need not wait."""
+    return value
 
 
 def test_turns_are_granted_in_the_order_they_were_asked_for() -> None:
@@ -106,3 +113,156 @@ def test_a_loop_that_was_closed_is_forgotten() -> None:
     gone = asyncio.run(main())
     gc.collect()
     assert gone() is None
+
+
+def test_a_step_that_need_not_wait_takes_no_turn() -> None:
+    async def main() -> int:
+        share = Share()
+        await share.wait_for(ready(0))
+        task = asyncio.create_task(share.wait_for(ready(1)))
+        return await steps_until(task)
+
+    assert run(main()) == 1
+
+
+def test_the_first_step_begins_with_a_turn() -> None:
+    async def main() -> int:
+        return await steps_until(asyncio.create_task(Share().wait_for(ready(1))))
+
+    assert run(main()) > 1
+
+
+def test_a_step_that_waits_goes_on_after_the_turns_of_all_who_asked_before() -> None:
+    async def main() -> list[str]:
+        share, order = Share(), []
+        await share.wait_for(ready(0))
+
+        async def other(name: str) -> None:
+            await turns().next()
+            order.append(name)
+
+        async def waiting() -> None:
+            await asyncio.sleep(0)
+            order.append("step")
+
+        others = [asyncio.create_task(other(name)) for name in "abc"]
+        await asyncio.sleep(0)
+        await asyncio.gather(share.wait_for(waiting()), *others)
+        return order
+
+    assert run(main()) == ["a", "b", "c", "step"]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
+def test_a_step_gives_its_result_whether_it_is_there_before_the_turn_or_after(seconds: float) -> None:
+    async def main() -> str:
+        share = Share()
+        await share.wait_for(ready(0))
+        return await share.wait_for(asyncio.sleep(seconds, "said"))
+
+    assert run(main()) == "said"
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_a_step_s_error_is_raised(wait: bool) -> None:
+    async def failing() -> None:
+        if wait:
+            await asyncio.sleep(1)
+        raise LookupError("nothing")
+
+    async def main() -> None:
+        await Share().wait_for(failing())
+
+    with pytest.raises(LookupError, match="nothing"):
+        run(main())
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_a_cancelled_step_is_cancelled_where_it_waits_and_so_is_what_it_waits_for(steps: int) -> None:
+    async def main() -> None:
+        share = Share()
+        await share.wait_for(ready(0))
+        background = asyncio.create_task(asyncio.sleep(60))
+        cleaned_up = asyncio.Event()
+
+        async def waiting() -> None:
+            try:
+                await background
+            finally:
+                cleaned_up.set()
+
+        task = asyncio.create_task(share.wait_for(waiting()))
+        for _ in range(1 + steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert cleaned_up.is_set()
+        assert background.cancelled()
+
+    run(main())
+
+
+def test_a_step_that_was_done_waiting_when_it_was_cancelled_is_cancelled() -> None:
+    async def main() -> None:
+        share = Share()
+        await share.wait_for(ready(0))
+        loop = asyncio.get_running_loop()
+        there = loop.create_future()
+
+        async def waiting() -> None:
+            await there
+            raise AssertionError("it went on")
+
+        task = asyncio.create_task(share.wait_for(waiting()))
+        await asyncio.sleep(0)
+        there.set_result(None)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(main())
+
+
+def test_a_step_may_end_instead_of_being_cancelled() -> None:
+    async def main() -> str:
+        share = Share()
+        await share.wait_for(ready(0))
+
+        async def stubborn() -> str:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                await asyncio.sleep(1)
+            return "ended"
+
+        task = asyncio.create_task(share.wait_for(stubborn()))
+        await asyncio.sleep(0)
+        task.cancel()
+        return await task
+
+    assert run(main()) == "ended"
+
+
+def test_streams_that_never_wait_take_turns_after_their_slice() -> None:
+    async def main() -> int:
+        other_ran = 0
+
+        async def never_waits() -> None:
+            share = Share()
+            for number in range(5):
+                await share.wait_for(working(number))
+
+        async def working(number: int) -> int:
+            until = time.perf_counter() + 2 * SLICE
+            while time.perf_counter() < until:
+                pass
+            return number
+
+        task = asyncio.create_task(never_waits())
+        while not task.done():
+            await asyncio.sleep(0)
+            other_ran += 1
+        return other_ran
+
+    assert run(main()) >= 5

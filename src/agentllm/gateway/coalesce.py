@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from agentllm.core import Event, Finished, Reasoning, Text, Usage
-from agentllm.gateway.turns import turns
+from agentllm.gateway.turns import Share
 
 HOLD = 0.020
 """Seconds that text may be held back after the piece before it."""
-
-SLICE = 0.0005
-"""Seconds that a burst of events is read at a stretch, while other tasks of the loop wait."""
 
 MOST_GATHERED = 65_536
 """Characters that may gather before the agent is made to wait for its reader."""
@@ -61,13 +57,15 @@ def _forget(reader: asyncio.Task[None]) -> None:
 
 
 async def _read(events: AsyncGenerator[Event, None], gathered: _Gathered) -> None:
+    share = Share()
     try:
         async with contextlib.aclosing(events):
-            turned_at = time.perf_counter()
-            async for event in events:
-                if gathered.put(event) or time.perf_counter() - turned_at > SLICE:
-                    await gathered.room()
-                    turned_at = time.perf_counter()
+            event = await anext(events, None)
+            while event is not None:
+                gathered.put(event)
+                await gathered.room()
+                following = anext(events, None)
+                event = await (share.wait_for(following) if isinstance(event, (Text, Reasoning)) else following)
     finally:
         gathered.end()
 
@@ -86,7 +84,6 @@ class _Gathered:
     def __init__(self, hold: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._hold = hold
-        self._turns = turns()
         self._waiting: deque[_Pieces | Usage | Finished] = deque()
         self._characters = 0
         self._ended = False
@@ -95,8 +92,7 @@ class _Gathered:
         self._taker: asyncio.Future[None] | None = None
         self._putter: asyncio.Future[None] | None = None
 
-    def put(self, event: Event) -> bool:
-        """Add `event`. Returns whether the other side should be let run before more is put."""
+    def put(self, event: Event) -> None:
         if isinstance(event, (Text, Reasoning)):
             self._characters += len(event.text)
             last = self._waiting[-1] if self._waiting else None
@@ -106,11 +102,10 @@ class _Gathered:
                 self._waiting.append(_Pieces(type(event), [event.text]))
         else:
             self._waiting.append(event)
-        return self._wake_taker() or self._characters > MOST_GATHERED
+        self._wake_taker()
 
     async def room(self) -> None:
-        """Let the other side and other streams go on, and wait while too much has gathered."""
-        await self._turns.next()
+        """Wait while too much has gathered."""
         while self._characters > MOST_GATHERED:
             self._putter = self._loop.create_future()
             await self._putter
@@ -134,11 +129,9 @@ class _Gathered:
         only = self._waiting[0]
         return not (self._held and isinstance(only, _Pieces) and only.kind is self._last_kind)
 
-    def _wake_taker(self) -> bool:
-        if self._taker is None or self._taker.done() or not self._ready():
-            return False
-        self._taker.set_result(None)
-        return True
+    def _wake_taker(self) -> None:
+        if self._taker is not None and not self._taker.done() and self._ready():
+            self._taker.set_result(None)
 
     def _release(self) -> None:
         self._held = False

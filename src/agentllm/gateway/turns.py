@@ -9,11 +9,19 @@ have to say gathers meanwhile, and costs no more for being longer.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Awaitable, Generator
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 AT_ONCE = 1
 """Streams that go on in one step of the loop, at about half a millisecond each."""
+
+SLICE = 0.0005
+"""Seconds that a stream goes on at a stretch, while other tasks of the loop wait."""
+
+T = TypeVar("T")
 
 
 class Turns:
@@ -58,3 +66,54 @@ def turns() -> Turns:
     if (found := _turns.get(loop)) is None:
         found = _turns[loop] = Turns()
     return found
+
+
+class Share:
+    """One stream's share of the running event loop."""
+
+    def __init__(self) -> None:
+        self._turns = turns()
+        self._went_on_at = 0.0
+
+    async def wait_for(self, step: Awaitable[T]) -> T:
+        """What `step` gives: at once if it can, else after a turn, so that more of it gathers meanwhile.
+
+        The first step, and one after `SLICE` seconds without waiting, begins with a turn.
+        """
+        if time.perf_counter() - self._went_on_at > SLICE:
+            await self._turns.next()
+            self._went_on_at = time.perf_counter()
+        waiting = _AfterTurn(step, self._turns)
+        result = await waiting
+        if waiting.has_waited:
+            self._went_on_at = time.perf_counter()
+        return result
+
+
+class _AfterTurn(Awaitable[T]):
+    """Awaits `step`, with a turn before what it first waits for; a cancellation reaches it as ever."""
+
+    def __init__(self, step: Awaitable[T], shared: Turns) -> None:
+        self._step = step
+        self._shared = shared
+        self.has_waited = False
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        running = self._step.__await__()
+        try:
+            wanted = next(running)
+            self.has_waited = True
+            try:
+                yield from self._shared.next().__await__()
+            except asyncio.CancelledError as cancelled:
+                if wanted is None or not wanted.cancel():
+                    wanted = running.throw(cancelled)
+            while True:
+                try:
+                    given = yield wanted
+                except BaseException as error:
+                    wanted = running.throw(error)
+                else:
+                    wanted = running.send(given)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # a generator's end is typed as anything
