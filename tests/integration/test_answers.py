@@ -213,6 +213,17 @@ def test_a_workflow_answers_with_its_last_step(client: OpenAI, llm: ScriptedLLM,
     assert (usage.prompt_tokens, usage.completion_tokens) == (30, 3)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_workflow_s_answer_cut_by_the_limit_of_tokens_says_so(client: OpenAI, llm: ScriptedLLM, stream: bool) -> None:
+    llm.script(Reply("cut of", finish="length"), model="gpt-second")
+    if stream:
+        chunks = streamed(client, "agno/flow", "write")
+        assert {chunk.choices[0].finish_reason for chunk in chunks if chunk.choices} == {None, "length"}
+    else:
+        answer = client.chat.completions.create(model="agno/flow", messages=[{"role": "user", "content": "write"}])
+        assert answer.choices[0].finish_reason == "length"
+
+
 def test_text_in_parts_is_read(client: OpenAI, llm: ScriptedLLM) -> None:
     answer = client.chat.completions.create(
         model="agno/echo",

@@ -81,3 +81,23 @@ def test_leaving_while_a_tool_s_result_is_answered_stops_that_call(proxy: Proxy,
     left_at = time.monotonic()
     calls = llm.wait_for(lambda seen: len(seen) == 2 and not any(call.open for call in seen))
     assert _disconnected(calls[1]) - left_at < WITHIN
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_leaving_while_a_team_s_member_answers_stops_that_call(proxy: Proxy, llm: ScriptedLLM, stream: bool) -> None:
+    delegation = ToolCall.of("delegate_task_to_member", member_id="member", task="answer")
+    llm.script(Reply.calling(delegation), model="gpt-leader")
+    llm.script(Reply("late", first_delay=20), model="gpt-member")
+    with request(proxy, {"model": "agno/team", "stream": stream}):
+        llm.wait_for(lambda seen: len(seen) == 2)
+    left_at = time.monotonic()
+    calls = llm.wait_for(lambda seen: not any(call.open for call in seen), timeout=5)
+    assert _disconnected(calls[1]) - left_at < WITHIN
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_leaving_while_a_workflow_s_step_answers_stops_that_call(proxy: Proxy, llm: ScriptedLLM, stream: bool) -> None:
+    llm.script(Reply("late", first_delay=20), model="gpt-first")
+    with request(proxy, {"model": "agno/flow", "stream": stream}):
+        llm.wait_for(lambda seen: len(seen) == 1)
+    assert stopped_after(llm, time.monotonic()) < WITHIN

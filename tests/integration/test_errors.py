@@ -61,6 +61,19 @@ def test_a_provider_s_error_keeps_its_status_and_the_model_is_asked_once(
 
 
 @STREAM
+@pytest.mark.parametrize("status", [400, 401, 429])
+def test_a_provider_s_error_in_a_workflow_s_step_keeps_its_status(
+    client: OpenAI, llm: ScriptedLLM, stream: bool, status: int
+) -> None:
+    llm.script("draft", model="gpt-first")
+    llm.script(Reply.failing(status, "the provider says no"), model="gpt-second", times=None)
+    error = failure(client, "agno/flow", stream=stream)
+    assert error.status_code == status
+    assert "the provider says no" in error_of(error)["message"]
+    assert len(llm.requests()) == 2
+
+
+@STREAM
 def test_the_openai_client_is_told_not_to_run_a_failed_agent_again(
     proxy: Proxy, llm: ScriptedLLM, stream: bool
 ) -> None:

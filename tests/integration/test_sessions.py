@@ -125,11 +125,12 @@ def test_tool_calls_of_earlier_turns_are_remembered(client: OpenAI, llm: Scripte
     assert "42" in body
 
 
-def test_session_state_is_kept_for_the_session_and_for_no_other(client: OpenAI, llm: ScriptedLLM) -> None:
+@pytest.mark.parametrize("model", ["agno/counting", "agno/counting-flow"])
+def test_session_state_is_kept_for_the_session_and_for_no_other(client: OpenAI, llm: ScriptedLLM, model: str) -> None:
     mine, other = {"x-agentllm-session-id": session()}, {"x-agentllm-session-id": session()}
     for chat, expected in ((mine, 1), (mine, 2), (other, 1), (mine, 3)):
         llm.script(Reply.calling(ToolCall.of("count")), "done")
-        say(client, "count", chat, model="agno/counting")
+        say(client, "count", chat, model=model)
         assert f"count is {expected}" in json.dumps(llm.requests()[-1].body["messages"][-1])
 
 

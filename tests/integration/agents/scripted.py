@@ -61,6 +61,11 @@ def counting() -> Agent:
     return Agent(name="counting", model=openai("gpt-counting"), tools=[count], telemetry=False)
 
 
+def counting_flow() -> Workflow:
+    """Counts in its session state, in a step."""
+    return Workflow(name="counting-flow", steps=[Step(name="1", agent=counting())], telemetry=False)
+
+
 def team() -> Team:
     """A leader with one member."""
     member = Agent(name="member", role="answers", model=openai("gpt-member"), telemetry=False)
@@ -76,6 +81,7 @@ def flow() -> Workflow:
 
 __all__ = [
     "counting",
+    "counting_flow",
     "echo",
     "flow",
     "gemini_echo",

@@ -24,6 +24,9 @@ HOME = HomeLoop()
 
 ME = Caller("key", user="me")
 
+SECOND = 5.0
+"""Bounds of waits that take no time when all is well."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -39,6 +42,29 @@ class Piece:
 Wait: TypeAlias = Callable[[], Awaitable[None]]
 Step: TypeAlias = Piece | Exception | Wait
 """What a model does next: say something, fail, or wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hang:
+    """A wait that only a cancellation ends; `begun` and `ended` tell of it."""
+
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self) -> None:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended.set()
+
+
+async def no_task_is_left() -> None:
+    """Wait for what the runs so far have started, which must come to its end."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        _, pending = await asyncio.wait(others, timeout=SECOND)
+        assert not pending
 
 
 def answer(*texts: str | Wait, finish: str | None = "stop", usage: Usage | None = None) -> tuple[Step, ...]:
@@ -151,6 +177,15 @@ def turn(*messages: Message | str, stream: bool = False, **more: Any) -> Turn:
 async def run(who: object, asked: Turn) -> list[Event]:
     """All events of one turn."""
     return [event async for event in runtime_for(who).run(asked)]
+
+
+async def leave(who: object, asked: Turn, waiting: asyncio.Event) -> None:
+    """Run one turn and cancel it once `waiting` is set."""
+    task = asyncio.create_task(run(who, asked))
+    await asyncio.wait_for(waiting.wait(), SECOND)
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled()
 
 
 def text_of(events: Sequence[Event]) -> str:

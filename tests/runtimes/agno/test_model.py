@@ -23,7 +23,9 @@ from agentllm.errors import UnsupportedParameter
 from agentllm.llm.offline import OfflineModel, Reply
 from agentllm.llm.router import RouterModel
 from agentllm.llm.streams import JoiningTransport
-from agentllm.runtimes.agno.model import Outcome, for_run, open_client
+from agentllm.runtimes.agno.calls import AgentCalls, Calls
+from agentllm.runtimes.agno.model import for_run, open_client, set_parameters
+from agentllm.runtimes.agno.outcome import Outcome
 from tests.runtimes.agno.spoken import Piece, Spoken, answer
 
 pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
@@ -32,7 +34,9 @@ ALL = Parameters(0.25, 0.5, 77, ("END",), 5, 0.75, -0.5)
 
 
 def for_parameters(model: Model, parameters: Parameters, *, drop: bool = False) -> Any:
-    return for_run(model, parameters, drop_unsupported=drop)[0]
+    copied = for_run(model, AgentCalls(Calls()))
+    set_parameters(copied, parameters, drop_unsupported=drop)
+    return copied
 
 
 def test_parameters_are_set_on_the_copy_alone() -> None:
@@ -233,21 +237,21 @@ async def call(model: Model, *, stream: bool) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_copy_listens_and_the_shared_model_does_not(stream: bool) -> None:
     shared = Spoken.of(answer("cut", finish="length"))
-    copied, outcome = for_run(shared, Parameters(), drop_unsupported=False)
+    copied = for_run(shared, calls := AgentCalls(Calls()))
     await call(shared, stream=stream)
-    assert outcome.finish_reason is None
+    assert calls.outcome.finish_reason is None
     await call(copied, stream=stream)
-    assert outcome.reason == "length"
+    assert calls.outcome.reason == "length"
     assert not {"ainvoke", "ainvoke_stream", "_parse_provider_response"} & vars(shared).keys()
 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_exception_of_the_model_is_kept_and_goes_on(stream: bool) -> None:
     error = ModelProviderError("no", 503)
-    copied, outcome = for_run(Spoken.of((Piece("half"), error)), Parameters(), drop_unsupported=False)
+    copied = for_run(Spoken.of((Piece("half"), error)), calls := AgentCalls(Calls()))
     with pytest.raises(ModelProviderError):
         await call(copied, stream=stream)
-    assert outcome.error is error
+    assert calls.outcome.error is error
 
 
 def test_copies_of_an_openai_model_share_one_client_and_all_models_its_connections() -> None:

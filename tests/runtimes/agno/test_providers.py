@@ -14,6 +14,8 @@ import pytest
 from agno.agent import Agent
 from agno.models.base import Model
 from agno.models.openai import OpenAIChat
+from agno.team import Team
+from agno.workflow import Parallel, Workflow
 
 from agentllm.conversations.records import from_json, to_json
 from agentllm.core import Event, Finished, Message, Parameters, Text
@@ -208,6 +210,65 @@ def test_a_reader_that_is_behind_and_leaves_ends_the_call_too(make: Callable[[],
     llm.wait_for(lambda requests: len(requests) == 1 and not requests[0].open, timeout=2)
 
 
+def flow_of(*steps: Any) -> Workflow:
+    return Workflow(name="flow", steps=list(steps), telemetry=False)
+
+
+def with_a_member(model: Model) -> Team:
+    """A team whose leader asks its member."""
+    member = Agent(name="member", role="answers", model=model, telemetry=False)
+    return Team(name="team", model=model, members=[member], telemetry=False)
+
+
+@STREAM
+@EVERY_MODEL
+def test_leaving_ends_the_call_of_a_team_s_member(make: Callable[[], Model], llm: ScriptedLLM, stream: bool) -> None:
+    async def leave() -> None:
+        task = asyncio.create_task(run(with_a_member(make()), turn(stream=stream)))
+        await asyncio.to_thread(llm.wait_for, lambda requests: len(requests) == 2, timeout=5)
+        task.cancel()
+        await asyncio.wait({task})
+
+    delegation = ToolCall.of("delegate_task_to_member", member_id="member", task="answer")
+    llm.script(Reply.calling(delegation), Reply("and on ", endless=stream, first_delay=0 if stream else 20))
+    HOME.run(leave())
+    llm.wait_for(lambda requests: not any(request.open for request in requests), timeout=2)
+    assert llm.requests()[1].disconnected_at is not None
+
+
+@EVERY_MODEL
+def test_leaving_ends_the_calls_of_parallel_steps(make: Callable[[], Model], llm: ScriptedLLM) -> None:
+    async def leave() -> None:
+        agents: list[Any] = [Agent(name=name, model=make(), telemetry=False) for name in ("a", "b")]
+        task = asyncio.create_task(run(flow_of(Parallel(*agents)), turn(stream=True)))
+        await asyncio.to_thread(llm.wait_for, lambda requests: len(requests) == 2, timeout=5)
+        task.cancel()
+        await asyncio.wait({task})
+
+    llm.script(Reply("and on ", endless=True), times=2)
+    HOME.run(leave())
+    llm.wait_for(lambda requests: not any(request.open for request in requests), timeout=2)
+    assert all(request.disconnected_at for request in llm.requests())
+
+
+@EVERY_MODEL
+@pytest.mark.parametrize("status", [400, 401, 429])
+def test_a_failure_in_a_workflow_s_step_has_the_provider_s_status(
+    make: Callable[[], Model], llm: ScriptedLLM, status: int
+) -> None:
+    llm.script(Reply.failing(status), times=3)
+    with pytest.raises(ModelFailed) as raised:
+        HOME.run(run(flow_of(Agent(name="a", model=make(), telemetry=False)), turn()))
+    assert raised.value.status == status
+
+
+@EVERY_MODEL
+def test_a_step_s_answer_cut_by_the_limit_of_tokens_says_so(make: Callable[[], Model], llm: ScriptedLLM) -> None:
+    llm.script(Reply("cut of", finish="length"))
+    flow = flow_of(Agent(name="a", model=make(), telemetry=False))
+    assert finished(HOME.run(run(flow, turn()))).reason == "length"
+
+
 def test_parameters_reach_openai_under_its_names(llm: ScriptedLLM) -> None:
     who = Agent(model=openai_model(), telemetry=False)
     HOME.run(run(who, turn(parameters=Parameters(0.25, 0.5, 77, ("END",), 5, 0.75, -0.5))))
@@ -273,8 +334,6 @@ def test_warming_up_asks_no_model_and_rehearses_once(llm: ScriptedLLM, monkeypat
 
 
 async def test_agents_of_other_models_have_nothing_to_rehearse(monkeypatch: pytest.MonkeyPatch) -> None:
-    from agno.workflow import Workflow
-
     def unexpected() -> Agent:
         raise AssertionError
 

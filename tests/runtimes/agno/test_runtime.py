@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from agno.agent import Agent
 from agno.exceptions import InputCheckError, ModelProviderError, OutputCheckError
+from agno.memory import MemoryManager
 from agno.models.message import Message as AgnoMessage
 from agno.run import RunContext
 from agno.run.agent import RunInput
@@ -26,6 +27,8 @@ from agentllm.runtimes import runtime_for
 from agentllm.runtimes.agno import make_agent
 from agentllm.settings import load_settings
 from tests.runtimes.agno.spoken import (
+    SECOND,
+    Hang,
     Piece,
     Spoken,
     Step,
@@ -42,9 +45,6 @@ from tests.runtimes.agno.spoken import (
 )
 
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
-
-SECOND = 5.0
-"""Bounds of waits that take no time when all is well."""
 
 
 class City(BaseModel):
@@ -460,6 +460,25 @@ async def test_a_failed_model_call_is_the_provider_s_error(error: Exception, sta
     assert raised.value.status == status
 
 
+@STREAM
+async def test_a_failed_output_model_is_the_provider_s_error_too(stream: bool) -> None:
+    who, _ = agent("draft", output_model=Spoken.of((ModelProviderError("no, says the polisher", 429),)))
+    with pytest.raises(ModelFailed, match="no, says the polisher") as raised:
+        await run(who, turn(stream=stream))
+    assert raised.value.status == 429
+
+
+@STREAM
+async def test_a_failure_after_a_model_was_asked_again_is_not_the_model_s(stream: bool) -> None:
+    steps: list[Any] = [(ModelProviderError("busy", 503),), "said"]
+    who, model = agent(*steps, post_hooks=[reject])
+    model.retries = 1
+    model.delay_between_retries = 0
+    with pytest.raises(AgentFailed) as raised:
+        await run(who, turn(stream=stream))
+    assert raised.value.status == 500
+
+
 async def test_a_model_that_fails_in_the_middle_is_an_error_after_its_text() -> None:
     who, _ = agent((Piece("half"), ModelProviderError("gone", 503)))
     events = runtime_for(who).run(turn(stream=True))
@@ -581,6 +600,25 @@ async def test_cancelling_a_run_stops_the_model(stream: bool) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert stopped.is_set()
+
+
+async def test_closing_the_events_closes_the_stream_of_an_output_model_too() -> None:
+    polisher = Spoken.of(answer("first", Hang()), "polished")
+    who, _ = agent("draft", output_model=polisher)
+    events = runtime_for(who).run(turn(stream=True))
+    while not isinstance(await anext(events), Text):
+        pass
+    await asyncio.wait_for(events.aclose(), SECOND)
+    assert polisher.closed.is_set()
+    assert text_of(await run(who, turn(stream=True))) == "polished"
+
+
+@STREAM
+async def test_a_manager_without_a_model_has_none_after_the_run(stream: bool) -> None:
+    who, _ = agent("ok", memory_manager=MemoryManager())
+    await run(who, turn(stream=stream))
+    assert who.memory_manager is not None
+    assert who.memory_manager.model is None
 
 
 async def test_after_a_run_was_stopped_the_next_goes_well() -> None:

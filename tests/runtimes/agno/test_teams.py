@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from agno.agent import Agent
 from agno.exceptions import ModelProviderError
 from agno.models.message import Message as AgnoMessage
+from agno.run import RunContext
 from agno.team import Team
 
 from agentllm.core import Message, Parameters, Usage
 from agentllm.errors import ModelFailed
+from agentllm.runtimes import runtime_for
 from tests.runtimes.agno.spoken import (
+    SECOND,
+    Hang,
     Piece,
     Spoken,
     Step,
@@ -22,6 +26,8 @@ from tests.runtimes.agno.spoken import (
     calling,
     finished,
     heard,
+    leave,
+    no_task_is_left,
     reasoning_of,
     run,
     text_of,
@@ -110,6 +116,42 @@ async def test_parameters_are_the_leader_s(stream: bool) -> None:
 
 
 @STREAM
+async def test_a_member_without_a_model_speaks_with_the_leader_s_without_the_request_s_parameters(stream: bool) -> None:
+    leader = Spoken.of(delegating(), "said", "Done.")
+    member = Agent(name="member", role="answers", telemetry=False)
+    who = Team(name="team", model=leader, members=[member], telemetry=False)
+    events = await run(who, turn(stream=stream, parameters=Parameters(temperature=0.5)))
+    assert text_of(events) == "Done."
+    assert [call.temperature for call in leader.calls] == [0.5, None, 0.5]
+    assert member.model is None
+
+
+@STREAM
+async def test_members_may_come_from_a_function(stream: bool) -> None:
+    model = Spoken.of("x")
+
+    async def members(run_context: RunContext) -> list[Agent]:
+        return [Agent(name="member", model=model, telemetry=False)]
+
+    leader = Spoken.of(delegating(), "Done.", delegating(), "Done again.")
+    who = Team(name="team", model=leader, members=cast("Any", members), telemetry=False)
+    assert text_of(await run(who, turn(stream=stream))) == "Done."
+    assert text_of(await run(who, turn(stream=stream))) == "Done again."
+    assert len(model.asked) == 2
+
+
+@STREAM
+async def test_a_member_without_a_name_is_known_by_the_same_id_in_every_run(stream: bool) -> None:
+    leader = Spoken.of("ok")
+    member = Agent(role="answers", model=Spoken.of("x"), telemetry=False)
+    who = Team(name="team", model=leader, members=[member], telemetry=False)
+    for _ in range(2):
+        await run(who, turn(stream=stream))
+    assert heard(leader, 0) == heard(leader, 1)
+    assert member.id is None
+
+
+@STREAM
 async def test_a_member_that_fails_is_told_to_the_leader(stream: bool) -> None:
     who, leader, _ = team((ModelProviderError("member is down", 503),), leader_says=(delegating(), "I could not."))
     assert text_of(await run(who, turn(stream=stream))) == "I could not."
@@ -135,6 +177,66 @@ async def test_a_leader_s_empty_answer_is_an_error_whatever_a_member_said(stream
 async def test_a_team_whose_members_answer_directly_has_their_words(stream: bool) -> None:
     who, _, _ = team("member's words", leader_says=(delegating(),), respond_directly=True)
     assert text_of(await run(who, turn(stream=stream))) == "member's words"
+
+
+# How they stop
+
+
+@STREAM
+async def test_cancelling_a_run_stops_the_member_that_works(stream: bool) -> None:
+    hang = Hang()
+    who, _, _ = team(answer("x", hang), "again", leader_says=(delegating(), delegating(), "Done."))
+    await leave(who, turn(stream=stream), hang.begun)
+    assert hang.ended.is_set()
+    await no_task_is_left()
+    assert text_of(await run(who, turn(stream=stream))) == "Done."
+
+
+@STREAM
+async def test_cancelling_a_run_stops_the_members_of_a_member(stream: bool) -> None:
+    hang = Hang()
+    inner, _, _ = team(answer("x", hang), leader_says=(delegating(),))
+    inner.id = inner.name = "member"
+    who = Team(name="outer", model=Spoken.of(delegating()), members=[inner], telemetry=False)
+    await leave(who, turn(stream=stream), hang.begun)
+    assert hang.ended.is_set()
+    await no_task_is_left()
+
+
+def broadcasting(hang: Hang) -> Team:
+    """A team whose two members are asked at once; one answers, the other hangs."""
+    members = [
+        Agent(name="quick", model=Spoken.of("x"), telemetry=False),
+        Agent(name="slow", model=Spoken.of(answer("y", hang)), telemetry=False),
+    ]
+    leader = Spoken.of(calling("delegate_task_to_members", '{"task": "say it"}'), "Done.")
+    return Team(name="team", model=leader, members=cast("Any", members), delegate_to_all_members=True, telemetry=False)
+
+
+@STREAM
+async def test_cancelling_a_run_stops_all_members_that_work(stream: bool) -> None:
+    hang = Hang()
+    await leave(broadcasting(hang), turn(stream=stream), hang.begun)
+    assert hang.ended.is_set()
+    await no_task_is_left()
+
+
+async def test_closing_the_events_stops_a_member_that_works() -> None:
+    hang = Hang()
+    events = runtime_for(broadcasting(hang)).run(turn(stream=True))
+    assert [await anext(events), await anext(events)] == [Usage(10, 1), Usage(20, 2)]
+    await asyncio.wait_for(hang.begun.wait(), SECOND)
+    await asyncio.wait_for(events.aclose(), SECOND)
+    assert hang.ended.is_set()
+    await no_task_is_left()
+
+
+async def test_closing_the_events_closes_the_leader_s_stream() -> None:
+    who, leader, _ = team("x", leader_says=(answer("first", Hang()),))
+    events = runtime_for(who).run(turn(stream=True))
+    await anext(events)
+    await asyncio.wait_for(events.aclose(), SECOND)
+    assert leader.closed.is_set()
 
 
 @STREAM

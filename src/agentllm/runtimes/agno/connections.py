@@ -62,5 +62,6 @@ def _mcp_tools(agent: Agent | Team) -> Iterator[Any]:
     for tool in agent.tools if isinstance(agent.tools, list) else ():
         if isinstance(tool, Toolkit) and any(cls.__name__ == "MCPTools" for cls in type(tool).__mro__):
             yield tool
-    for member in getattr(agent, "members", None) or ():
+    members = getattr(agent, "members", None)
+    for member in members if isinstance(members, list) else ():
         yield from _mcp_tools(member)

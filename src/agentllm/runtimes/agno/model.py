@@ -6,23 +6,22 @@ methods of the model, so the copy listens there.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import copy
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, TypeGuard
+from collections.abc import AsyncIterator
+from functools import cache
+from typing import Any, TypeGuard, cast
 
-from agno.exceptions import AgnoError
 from agno.models.base import Model
 from agno.models.openai import OpenAIChat
 from agno.models.response import ModelResponse
 
-from agentllm.core import FinishReason, Parameters
-from agentllm.errors import ModelFailed, UnsupportedParameter
+from agentllm.core import Parameters
+from agentllm.errors import UnsupportedParameter
 from agentllm.llm.router import RouterModel
 from agentllm.llm.streams import openai_client
+from agentllm.runtimes.agno.calls import AgentCalls
 
 # What each parameter is called in Agno's model classes, the preferred name first.
 _FIELDS: dict[str, tuple[str, ...]] = {
@@ -35,92 +34,33 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "frequency_penalty": ("frequency_penalty",),
 }
 
-# The words of OpenAI, Gemini, Anthropic and Ollama for an answer that did not end by itself.
-_LENGTH = frozenset({"length", "max_tokens", "model_context_window_exceeded"})
-_END_NAMES = ("finish_reason", "stop_reason", "done_reason")
-_FILTERED = frozenset(
-    {
-        "content_filter",
-        "safety",
-        "recitation",
-        "blocklist",
-        "prohibited_content",
-        "spii",
-        "image_safety",
-        "refusal",
-    }
-)
+
+def for_run(model: Model, calls: AgentCalls) -> Model:
+    """A copy of `model` that tells `calls` of each of its calls."""
+    open_client(model)
+    own = cast("_Listening", copy.copy(model))
+    own.__class__ = _listening(type(model))
+    own._agent_calls = calls
+    return own
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What a run's model calls came to: the last one's finish reason, and the exception that ended one."""
-
-    model: str
-    finish_reason: str | None = None
-    open_answer: bool = False
-    """Whether an answer in OpenAI's format began and has not finished."""
-    error: Exception | None = None
-    is_open: bool = False
-    """Whether a streamed model call is being read."""
-    is_stopping: bool = False
-    """Whether the run is to end where it next waits for the provider."""
-
-    @contextlib.contextmanager
-    def catching(self) -> Iterator[None]:
-        """Keep the exception that ends a model call, and let it pass."""
-        try:
-            yield
-        except Exception as error:
-            self.error = error
-            raise
-
-    @property
-    def reason(self) -> FinishReason:
-        word = (self.finish_reason or "stop").lower()
-        if word in _LENGTH:
-            return "length"
-        return "content_filter" if word in _FILTERED else "stop"
-
-    def note(self, response: object) -> None:
-        """Keep the finish reason of a provider's response or of a piece of one."""
-        choices = getattr(response, "choices", None)
-        source = choices or getattr(response, "candidates", None)
-        part = source[0] if source else response
-        found = _end_of(part) or _end_of(getattr(part, "delta", None))
-        if found is not None:
-            self.finish_reason = str(getattr(found, "name", found))
-            self.open_answer = False
-        elif choices:
-            self.finish_reason = None
-            self.open_answer = True
-
-    def failure(self) -> ModelFailed | None:
-        """The error that a client is told, where a model call failed."""
-        if self.error is None:
-            return None
-        status = self.error.status_code if isinstance(self.error, AgnoError) else 502
-        detail = " ".join(str(self.error).split()) or type(self.error).__name__
-        return ModelFailed(f"The language model {self.model!r} failed: {detail[:500]}", status=status)
-
-
-def _end_of(part: object) -> object:
-    """What OpenAI and Gemini, Anthropic, or Ollama say of how a response ended."""
-    return next((end for name in _END_NAMES if (end := getattr(part, name, None)) is not None), None)
-
-
-def for_run(model: Model, parameters: Parameters, *, drop_unsupported: bool) -> tuple[Model, Outcome]:
-    """A copy of `model` that takes `parameters`, and what its calls will come to.
+def set_parameters(model: Model, parameters: Parameters, *, drop_unsupported: bool) -> None:
+    """Have `model`, a copy for one run, take `parameters`.
 
     Raises:
         UnsupportedParameter: the model's class has no place for a parameter.
     """
-    open_client(model)
-    listening = copy.copy(model)
-    outcome = Outcome(model.id)
-    _set_parameters(listening, parameters, drop_unsupported=drop_unsupported)
-    _listen(listening, outcome)
-    return listening, outcome
+    fields = {field.name for field in dataclasses.fields(model)}
+    for name, candidates in _FIELDS.items():
+        value = getattr(parameters, name)
+        if value is None:
+            continue
+        places = [candidate for candidate in candidates if candidate in fields]
+        if places:
+            chosen = next((place for place in places if getattr(model, place) is not None), places[0])
+            setattr(model, chosen, list(value) if name == "stop" else value)
+        elif not drop_unsupported:
+            raise UnsupportedParameter(name, model.id)
 
 
 def open_client(model: Model) -> None:
@@ -143,59 +83,38 @@ def _makes_openai_client(model: Model) -> TypeGuard[OpenAIChat]:
     return isinstance(model, OpenAIChat) and type(model).get_async_client is OpenAIChat.get_async_client
 
 
-def _set_parameters(model: Model, parameters: Parameters, *, drop_unsupported: bool) -> None:
-    fields = {field.name for field in dataclasses.fields(model)}
-    for name, candidates in _FIELDS.items():
-        value = getattr(parameters, name)
-        if value is None:
-            continue
-        places = [candidate for candidate in candidates if candidate in fields]
-        if places:
-            chosen = next((place for place in places if getattr(model, place) is not None), places[0])
-            setattr(model, chosen, list(value) if name == "stop" else value)
-        elif not drop_unsupported:
-            raise UnsupportedParameter(name, model.id)
+class _Listening(Model):
+    """A model, mixed with the class of a real one, that tells of each of its calls."""
+
+    _agent_calls: AgentCalls
+
+    def _parse_provider_response(self, response: Any, **kwargs: Any) -> ModelResponse:
+        self._agent_calls.outcome.note(response)
+        return super()._parse_provider_response(response, **kwargs)  # type: ignore[safe-super]  # the real model's
+
+    def _parse_provider_response_delta(self, response: Any, *args: Any, **kwargs: Any) -> ModelResponse:
+        self._agent_calls.outcome.note(response)
+        return super()._parse_provider_response_delta(response, *args, **kwargs)  # type: ignore[safe-super]  # its
+
+    async def ainvoke(self, *args: Any, **kwargs: Any) -> ModelResponse:
+        with self._agent_calls.calling(self.id, _run_of(kwargs)):
+            return await super().ainvoke(*args, **kwargs)  # type: ignore[safe-super]  # the real model's
+
+    async def ainvoke_stream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ModelResponse]:
+        run = self._agent_calls.of_run
+        with self._agent_calls.calling(self.id, _run_of(kwargs)):
+            async for response in super().ainvoke_stream(*args, **kwargs):  # type: ignore[safe-super]  # its
+                if not run.is_stopping:
+                    yield response
+            run.join()
 
 
-def _listen(model: Model, outcome: Outcome) -> None:
-    """Shadow four methods of this one instance; its class and every other instance stay as they are."""
-    parse, parse_delta, invoke = model._parse_provider_response, model._parse_provider_response_delta, model.ainvoke
-
-    def parsed(response: Any, **kwargs: Any) -> ModelResponse:
-        outcome.note(response)
-        return parse(response, **kwargs)
-
-    def parsed_delta(response: Any, *args: Any, **kwargs: Any) -> ModelResponse:
-        outcome.note(response)
-        return parse_delta(response, *args, **kwargs)
-
-    async def invoked(*args: Any, **kwargs: Any) -> ModelResponse:
-        with outcome.catching():
-            return await invoke(*args, **kwargs)
-
-    shadows = {
-        "_parse_provider_response": parsed,
-        "_parse_provider_response_delta": parsed_delta,
-        "ainvoke": invoked,
-        "ainvoke_stream": _stoppable(model.ainvoke_stream, outcome),
-    }
-    for name, shadow in shadows.items():
-        setattr(model, name, shadow)
+@cache
+def _listening(kind: type[Model]) -> type[_Listening]:
+    """Models of `kind` that listen. A class, as functions on a copy would keep it for the garbage collector."""
+    return type(kind.__name__, (_Listening, kind), {"__module__": kind.__module__})
 
 
-def _stoppable(
-    invoke_stream: Callable[..., AsyncIterator[ModelResponse]], outcome: Outcome
-) -> Callable[..., AsyncIterator[ModelResponse]]:
-    async def invoked_stream(*args: Any, **kwargs: Any) -> AsyncIterator[ModelResponse]:
-        outcome.is_open = True
-        try:
-            with outcome.catching():
-                async for response in invoke_stream(*args, **kwargs):
-                    if not outcome.is_stopping:
-                        yield response
-            if outcome.is_stopping:
-                raise asyncio.CancelledError
-        finally:
-            outcome.is_open = False
-
-    return invoked_stream
+def _run_of(arguments: dict[str, Any]) -> str | None:
+    """The run for which Agno makes a model call."""
+    return getattr(arguments.get("run_response"), "run_id", None)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from agno.metrics import ModelMetrics
@@ -20,7 +18,7 @@ from pydantic import BaseModel
 
 from agentllm.core import JsonObject, Turn, Usage
 from agentllm.errors import AgentFailed, AgentLLMError, InvalidRequest, ModelFailed
-from agentllm.runtimes.agno.model import Outcome
+from agentllm.runtimes.agno.outcome import Outcome
 
 log = logging.getLogger("agentllm.agno")
 
@@ -45,26 +43,6 @@ _CANCELLED = (
     team_events.RunCancelledEvent,
     workflow_events.WorkflowCancelledEvent,
 )
-
-
-@contextlib.asynccontextmanager
-async def closing(stream: AsyncIterator[Any], outcome: Outcome) -> AsyncIterator[None]:
-    """Close Agno's stream of events on the way out, and the model call that is being read.
-
-    Agno and the providers' SDKs leave a call that they stop reading to the garbage collector, but
-    end it at once if they are cancelled while they wait for it.
-    """
-    try:
-        yield
-    finally:
-        if outcome.is_open:
-            outcome.is_stopping = True
-            waiting = asyncio.ensure_future(anext(stream))
-            await asyncio.sleep(0)
-            waiting.cancel()
-            await asyncio.wait({waiting})
-        if isinstance(stream, AsyncGenerator):
-            await stream.aclose()
 
 
 def as_text(content: object) -> str:
@@ -99,9 +77,9 @@ def _usage(counts: ModelAnswered | ModelMetrics, provider: str | None) -> Usage:
     return Usage(counts.input_tokens or 0, completion, reasoning, counts.cache_read_tokens or 0)
 
 
-def state_of(output: Output) -> JsonObject | None:
-    """The session state to keep for the next turn; what JSON cannot hold fails here, before anything is stored."""
-    state = {name: value for name, value in (output.session_state or {}).items() if name not in _OF_THE_RUN}
+def state_to_keep(session_state: Mapping[str, Any] | None) -> JsonObject | None:
+    """The session state for the next turn; what JSON cannot hold fails here, before anything is stored."""
+    state = {name: value for name, value in (session_state or {}).items() if name not in _OF_THE_RUN}
     if not state:
         return None
     try:
@@ -136,6 +114,8 @@ def raise_if_ended(event: object, outcome: Outcome, turn: Turn) -> None:
 
 def raise_if_incomplete(text: str, outcome: Outcome) -> None:
     """Raise where the model's answer is empty or was cut off, which providers do not report as errors."""
+    if not text and (of_model := outcome.failure()):
+        raise of_model
     if outcome.open_answer:
         raise ModelFailed(f"The language model {outcome.model!r} broke off in the middle of its answer.")
     if not text and outcome.reason == "stop":

@@ -30,18 +30,21 @@ from agno.workflow import Workflow
 from agentllm.core import Caller, Event, Finished, Message, Reasoning, Text, Turn, Usage
 from agentllm.errors import AgentFailed
 from agentllm.llm.default import default_model, model_from_name
+from agentllm.runtimes.agno.calls import Calls
 from agentllm.runtimes.agno.connections import Connections
+from agentllm.runtimes.agno.copies import Copies
 from agentllm.runtimes.agno.messages import join_texts, paragraph_break, produced, to_agno
-from agentllm.runtimes.agno.model import Outcome, for_run, open_client
+from agentllm.runtimes.agno.model import open_client, set_parameters
+from agentllm.runtimes.agno.outcome import Outcome
 from agentllm.runtimes.agno.rehearsal import rehearsal_agent
 from agentllm.runtimes.agno.results import (
     ModelAnswered,
+    Output,
     as_text,
-    closing,
     raise_if_ended,
     raise_if_failed,
     raise_if_incomplete,
-    state_of,
+    state_to_keep,
     usage_of_call,
     usage_of_run,
 )
@@ -123,7 +126,7 @@ async def _rehearse() -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One run's own copy of an agent, its arguments, and what its model calls come to.
+    """One run's own copy of an agent, its arguments, and its model calls.
 
     `given` are the messages that stand before the user's newest one.
     """
@@ -131,7 +134,13 @@ class _Run:
     agent: Agent | Team
     arguments: dict[str, Any]
     given: list[AgnoMessage]
-    outcome: Outcome
+    calls: Calls
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the agent's model calls have come to so far; not those of team members."""
+        model = self.agent.model
+        return self.calls.outcome_of(self.arguments["run_id"]) or Outcome(model.id if model else "none")
 
 
 def _is_streamed(agent: Agent | Team, turn: Turn) -> bool:
@@ -142,14 +151,10 @@ def _is_streamed(agent: Agent | Team, turn: Turn) -> bool:
 
 
 def _prepare(shared: Agent | Team, turn: Turn) -> _Run:
-    agent = copy.copy(shared)
-    for tracker in ("_mcp_tools_initialized_on_run", "_connectable_tools_initialized_on_run"):
-        if hasattr(agent, tracker):
-            setattr(agent, tracker, [])
-    model = agent.model or default_model()
-    if not isinstance(model, Model):
-        raise AgentFailed(f"The model of the agent {turn.agent!r} is no Agno model.")
-    agent.model, outcome = for_run(model, turn.parameters, drop_unsupported=turn.drop_unsupported)
+    calls = Calls()
+    agent = Copies(calls).agent(shared)
+    if agent.model is not None:
+        set_parameters(agent.model, turn.parameters, drop_unsupported=turn.drop_unsupported)
     _add_instructions(agent, turn)
 
     own = [m if isinstance(m, AgnoMessage) else AgnoMessage.model_validate(m) for m in agent.additional_input or ()]
@@ -163,7 +168,7 @@ def _prepare(shared: Agent | Team, turn: Turn) -> _Run:
     else:
         given.append(newest)
     arguments = {"input": asked, "add_history_to_context": False, **_identity(turn)}
-    return _Run(agent, arguments, given, outcome)
+    return _Run(agent, arguments, given, calls)
 
 
 def _add_instructions(agent: Agent | Team, turn: Turn) -> None:
@@ -208,7 +213,7 @@ def _identity(turn: Turn) -> dict[str, Any]:
 
 
 async def _run_plain(run: _Run, turn: Turn) -> AsyncGenerator[Event, None]:
-    output = await run.agent.arun(stream=False, **run.arguments)
+    output: Output = await run.calls.whole(run.agent.arun(stream=False, **run.arguments))
     yield usage_of_run(output)
     raise_if_failed(output, run.outcome, turn)
     messages = produced(output.messages, run.given)
@@ -220,14 +225,14 @@ async def _run_plain(run: _Run, turn: Turn) -> AsyncGenerator[Event, None]:
         yield Reasoning(output.reasoning_content)
     if text:
         yield Text(text)
-    yield Finished(run.outcome.reason, messages, state_of(output))
+    yield Finished(run.outcome.reason, messages, state_to_keep(output.session_state))
 
 
 async def _run_streamed(run: _Run, turn: Turn) -> AsyncGenerator[Event, None]:
     stream: AsyncIterator[Any] = run.agent.arun(stream=True, stream_events=True, yield_run_output=True, **run.arguments)
     usage, said, output = Usage(), _Said(), None
-    async with closing(stream, run.outcome):
-        async for event in stream:
+    async with run.calls.reading(stream) as events:
+        async for event in events:
             if isinstance(event, ModelAnswered):
                 usage += usage_of_call(event)
                 yield usage
@@ -247,7 +252,7 @@ async def _run_streamed(run: _Run, turn: Turn) -> AsyncGenerator[Event, None]:
     raise_if_incomplete(said.last, run.outcome)
     if (whole := usage_of_run(output)) != usage:
         yield whole
-    yield Finished(run.outcome.reason, produced(output.messages, run.given), state_of(output))
+    yield Finished(run.outcome.reason, produced(output.messages, run.given), state_to_keep(output.session_state))
 
 
 @dataclass(slots=True)

@@ -8,55 +8,84 @@ from dataclasses import fields
 from typing import Any
 
 from agno.run.workflow import WorkflowCompletedEvent
+from agno.utils.merge_dict import merge_dictionaries
 from agno.workflow import StepOutput, Workflow
 
 from agentllm.core import Event, Finished, Message, Text, Turn, Usage
 from agentllm.errors import UnsupportedParameter
-from agentllm.runtimes.agno.model import Outcome
+from agentllm.runtimes.agno.calls import Calls
+from agentllm.runtimes.agno.copies import Copies
+from agentllm.runtimes.agno.outcome import Outcome
 from agentllm.runtimes.agno.results import (
     ModelAnswered,
     as_text,
-    closing,
     failure,
     raise_if_ended,
     raise_if_incomplete,
+    state_to_keep,
     usage_of_call,
 )
 
 
-async def run_workflow(workflow: Workflow, turn: Turn, arguments: dict[str, Any]) -> AsyncGenerator[Event, None]:
-    """Run `workflow` on the newest message, which is all that a workflow takes.
+async def run_workflow(shared: Workflow, turn: Turn, arguments: dict[str, Any]) -> AsyncGenerator[Event, None]:
+    """Run a copy of `shared` on the newest message, which is all that a workflow takes.
 
-    The steps' text is not the answer, so the answer comes as one piece at the end.
+    The steps' text is not the answer, so the answer comes as one piece at the end, and ends as
+    the model of its step says; what a function makes ends by itself.
 
     Raises:
         UnsupportedParameter: the request sets a sampling parameter; a workflow has no one model.
     """
     _refuse_parameters(turn)
-    outcome, usage, text = Outcome(turn.agent), Usage(), ""
-    stream: AsyncIterator[Any] = copy.copy(workflow).arun(
-        input=turn.messages[-1].content, stream=True, stream_events=True, **arguments
-    )
-    async with closing(stream, outcome):
-        async for event in stream:
+    calls, usage, text, outcome = Calls(), Usage(), "", Outcome(turn.agent)
+    workflow = Copies(calls).workflow(shared)
+    state = _take_state(workflow, arguments["session_state"])
+    arguments = {**arguments, "session_state": state, "input": turn.messages[-1].content}
+    stream: AsyncIterator[Any] = workflow.arun(stream=True, stream_events=True, **arguments)
+    async with calls.reading(stream) as events:
+        async for event in events:
             if isinstance(event, ModelAnswered):
                 usage += usage_of_call(event)
                 yield usage
             elif isinstance(event, WorkflowCompletedEvent):
-                _raise_if_last_step_failed(event, turn)
-                text = as_text(event.content)
-            else:
-                raise_if_ended(event, outcome, turn)
+                text, outcome = as_text(event.content), _outcome_of_answer(event, calls) or Outcome(turn.agent)
+                _raise_if_last_step_failed(event, outcome, turn)
+            elif not _is_of_member(event):
+                raise_if_ended(event, calls.outcome_of(getattr(event, "run_id", None)) or Outcome(turn.agent), turn)
     raise_if_incomplete(text, outcome)
-    yield Text(text)
-    yield Finished("stop", (Message("assistant", text),))
+    if text:
+        yield Text(text)
+    yield Finished(outcome.reason, (Message("assistant", text),), state_to_keep(state))
 
 
-def _raise_if_last_step_failed(event: WorkflowCompletedEvent, turn: Turn) -> None:
+def _take_state(workflow: Workflow, given: dict[str, Any]) -> dict[str, Any]:
+    """The dict that all steps of this run read and write: what is `given`, over what the workflow begins with."""
+    state: dict[str, Any] = copy.deepcopy(workflow.session_state or {})
+    merge_dictionaries(state, given)
+    workflow.session_state = state
+    return state
+
+
+def _is_of_member(event: object) -> bool:
+    """Whether it is a team member's, which is its leader's to deal with."""
+    return getattr(event, "parent_run_id", None) is not None
+
+
+def _outcome_of_answer(event: WorkflowCompletedEvent, calls: Calls) -> Outcome | None:
+    """Of the run of the agent whose words a workflow's content is; None where a function made it."""
+    if event.metadata and event.metadata.get("agent_direct_response"):
+        return calls.last
+    last: Any = event.step_results[-1] if event.step_results else None
+    while steps := getattr(last, "steps", None):
+        last = steps[-1]
+    return calls.outcome_of(last.step_run_id) if isinstance(last, StepOutput) else None
+
+
+def _raise_if_last_step_failed(event: WorkflowCompletedEvent, outcome: Outcome, turn: Turn) -> None:
     """A step that fails is skipped by default, and what went wrong becomes the workflow's content."""
     last = event.step_results[-1] if event.step_results else None
     if isinstance(last, StepOutput) and not last.success:
-        raise failure(last.error or as_text(last.content), Outcome(turn.agent), turn)
+        raise failure(last.error or as_text(last.content), outcome, turn)
 
 
 def _refuse_parameters(turn: Turn) -> None:
