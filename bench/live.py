@@ -2,7 +2,8 @@
 
 A number of streams is kept up with if all of them end within 1.15 times the ideal 3.98 s (200
 tokens, counted from each stream's own request). The streams start spread over two seconds: this is
-about streaming, and a burst of requests is measured elsewhere.
+about streaming, and a burst of requests is measured elsewhere. AgentLLM must moreover not pause for
+longer than 250 ms within any stream of any try.
 
 A full garbage collection stops a LiteLLM process for half a second, every few tries. It must not
 decide by chance, so that a number has three tries, for all alike; nor must it be hidden, so that the
@@ -11,6 +12,7 @@ number found is always run three times and the pause told is the longest of all 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,15 +30,20 @@ TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """So many streams at once, in one or more tries."""
+    """So many streams at once, in one or more tries, in none of which a pause may be longer."""
 
     streams: int
+    longest_pause: float = math.inf
     tries: Sequence[Result] = ()
 
     @property
     def good(self) -> int:
         """How many tries ended in time."""
         return sum(_in_time(result) for result in self.tries)
+
+    @property
+    def is_kept_up(self) -> bool:
+        return self.good > 0 and self.pause <= self.longest_pause
 
     @property
     def latencies(self) -> list[float]:
@@ -59,8 +66,8 @@ def measure(bench: Bench) -> Section:
     head = ["contender", "live streams", "tries in time", "slowest ÷ ideal", "median ÷ ideal", "longest pause ms"]
     rows = [[CONTENDERS[name].title, *_numbers(level)] for name, level in best.items()]
     note = (
-        f"200 tokens at 50 a second; all streams within {SLACK} times the ideal {IDEAL} s in one of {TRIES} tries."
-        f" Slowest and pause are the worst of all {TRIES}."
+        f"200 tokens at 50 a second; all streams within {SLACK} times the ideal {IDEAL} s in one of {TRIES} tries,"
+        f" and for AgentLLM no pause over {LONGEST_PAUSE * 1000:.0f} ms in any. Slowest and pause are the worst of all {TRIES}."
     )
     return Section("Live streams", [note, table(head, rows)], _bars(best))
 
@@ -79,7 +86,7 @@ def _largest(bench: Bench, running: Running) -> _Level:
     step = 1.0 if bench.quick else 0.125  # a quick run only doubles
     while (streams := _next(good.streams, high, limit, step)) is not None:
         level = _try(bench, running, streams)
-        if level.good:
+        if level.is_kept_up:
             good = level
         else:
             high = streams
@@ -95,10 +102,12 @@ def _next(low: int, high: int, limit: int, step: float) -> int | None:
 
 
 def _try(bench: Bench, running: Running, streams: int) -> _Level:
+    """One good try is enough where only the time counts."""
+    longest_pause = LONGEST_PAUSE if running.contender.name == "ours" else math.inf
     tries: list[Result] = []
-    while len(tries) < TRIES and not (tries and _in_time(tries[-1])):
+    while len(tries) < TRIES and not (tries and _in_time(tries[-1]) and math.isinf(longest_pause)):
         tries.append(_once(bench, running, streams))
-    return _Level(streams, tries)
+    return _Level(streams, longest_pause, tries)
 
 
 def _confirm(bench: Bench, running: Running, level: _Level) -> _Level:
@@ -106,7 +115,7 @@ def _confirm(bench: Bench, running: Running, level: _Level) -> _Level:
     if not level.streams:
         return level
     more = [_once(bench, running, level.streams) for _ in range(TRIES - len(level.tries))]
-    return _Level(level.streams, [*level.tries, *more])
+    return dataclasses.replace(level, tries=[*level.tries, *more])
 
 
 def _in_time(result: Result) -> bool:
