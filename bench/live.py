@@ -67,7 +67,8 @@ def measure(bench: Bench) -> Section:
     rows = [[CONTENDERS[name].title, *_numbers(level)] for name, level in best.items()]
     note = (
         f"200 tokens at 50 a second; all streams within {SLACK} times the ideal {IDEAL} s in one of {TRIES} tries,"
-        f" and for AgentLLM no pause over {LONGEST_PAUSE * 1000:.0f} ms in any. Slowest and pause are the worst of all {TRIES}."
+        f" and for AgentLLM no pause over {LONGEST_PAUSE * 1000:.0f} ms in any."
+        f" Slowest and pause are the worst of all {TRIES}."
     )
     return Section("Live streams", [note, table(head, rows)], _bars(best))
 
