@@ -1,11 +1,12 @@
-"""A runtime for the tests: it says what a function makes of each turn, and keeps the turns it was given."""
+"""Runtimes for the tests: they say what a function makes of each turn, and keep the turns they were given."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
-from agentllm.core import Event, Finished, Message, Text, Turn, Usage
+from agentllm.core import Event, Finished, Memory, Message, Text, ToolCall, Turn, Usage
+from agentllm.errors import AgentFailed
 
 Script = Callable[[Turn], AsyncGenerator[Event, None]]
 
@@ -16,9 +17,56 @@ async def echo(turn: Turn) -> AsyncGenerator[Event, None]:
     yield Text(answer[:1])
     yield Text(answer[1:])
     yield Usage(1, 1)
+    yield Finished("stop", (Message("assistant", answer),), counted(turn))
+
+
+async def work(turn: Turn) -> AsyncGenerator[Event, None]:
+    """As `echo`, after a call of a tool that no client sees."""
+    said = turn.messages[-1].content
+    yield Text(said.upper())
+    yield Finished("stop", worked(said, said.upper()), counted(turn))
+
+
+async def fail(turn: Turn) -> AsyncGenerator[Event, None]:
+    """Fails before it says anything."""
+    for event in list[Event]():
+        yield event
+    raise AgentFailed("no")
+
+
+async def break_off(turn: Turn) -> AsyncGenerator[Event, None]:
+    """Says half of an answer and fails."""
+    yield Text("half an ans")
+    raise AgentFailed("no")
+
+
+def answering(*texts: str) -> Script:
+    """Says each of `texts` in its turn."""
+    left = list(texts)
+
+    async def script(turn: Turn) -> AsyncGenerator[Event, None]:
+        answer = left.pop(0)
+        yield Text(answer)
+        yield Finished("stop", (Message("assistant", answer),), counted(turn))
+
+    return script
+
+
+def worked(said: str, answer: str) -> tuple[Message, ...]:
+    """What `work` adds to a conversation."""
+    call = ToolCall(f"call for {said}", "look_up", "{}")
+    return (
+        Message("assistant", tool_calls=(call,)),
+        Message("tool", f"found for {said}", tool_call_id=call.id, name=call.name),
+        Message("assistant", answer),
+    )
+
+
+def counted(turn: Turn) -> dict[str, int]:
+    """The state of `turn` with one turn more in it."""
     count = (turn.state or {}).get("count", 0)
     assert isinstance(count, int)
-    yield Finished("stop", (Message("assistant", answer),), {"count": count + 1})
+    return {"count": count + 1}
 
 
 @dataclass
@@ -26,6 +74,7 @@ class Speaking:
     """Implements `agentllm.core.Runtime`."""
 
     script: Script = echo
+    memory: Memory = Memory()  # noqa: RUF009 - it cannot change
     name: str | None = "speaking"
     description: str | None = None
     turns: list[Turn] = field(default_factory=list)

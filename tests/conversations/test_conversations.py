@@ -3,52 +3,74 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
+import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from agentllm.conversations import Conversations
+from agentllm.conversations import Conversations, database
+from agentllm.conversations import conversations as module
+from agentllm.conversations import store as store_module
+from agentllm.conversations.locks import Locks
+from agentllm.conversations.records import CONTINUE
 from agentllm.conversations.store import Store
-from agentllm.core import Caller, Event, Finished, Message, Reasoning, Runtime, Text, ToolCall, Turn, Usage
-from agentllm.errors import AgentFailed, StoreUnavailable
-from tests.conversations.disk import find_the_table, full_disk, lose_the_table
-from tests.conversations.speaking import Speaking, echo
+from agentllm.core import Caller, Event, Finished, Memory, Message, Place, Reasoning, Runtime, Text, Turn, Usage
+from agentllm.errors import AgentFailed, ConversationBusy, StoreUnavailable
+from tests.conversations.conftest import SECRET
+from tests.conversations.disk import change, find_the_table, full_disk, locked, lose_the_table, rows, sqlite_url
+from tests.conversations.speaking import Script, Speaking, answering, break_off, echo, fail, work, worked
 from tests.conversations.talk import assistant, system, texts, user
+from tests.openwebui import TURNS, Captured
 
-SECRET = b"0" * 32
 ADA, BOB = Caller("key-of-ada"), Caller("key-of-bob")
+SECOND = 10.0
+"""Bounds of waits that take no time when all is well."""
+
+GO_ON = CONTINUE.content
 
 
 @pytest.fixture
-def conversations(store: Store) -> Conversations:
-    return Conversations(store, SECRET, history_turns=20)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that is down is noticed at once."""
+    owners = (store_module, "START_PATIENCE"), (store_module, "END_PATIENCE"), (database, "BUSY_SECONDS")
+    for owner, name in owners:
+        monkeypatch.setattr(owner, name, 0.05)
 
 
-def a_turn(*messages: Message | str, session: str | None = "s", caller: Caller = ADA, agent: str = "demo") -> Turn:
-    said = tuple(user(message) if isinstance(message, str) else message for message in messages)
-    return Turn("t", agent, caller, said, session=session)
+def a_turn(
+    *messages: Message | str,
+    session: str | None = "s",
+    message: str | None = None,
+    parent: str | None = None,
+    caller: Caller = ADA,
+    agent: str = "demo",
+) -> Turn:
+    said = tuple(user(text) if isinstance(text, str) else text for text in messages)
+    return Turn("t", agent, caller, said, place=Place(session, message, parent))
 
 
 async def ask(
-    conversations: Conversations, runtime: Runtime, turn: Turn, seen: list[Event] | None = None
+    conversations: Conversations, runtime: Runtime, turn: Turn, events: list[Event] | None = None
 ) -> list[Event]:
-    """Run a turn to its end; `seen` is given the events also if it fails."""
-    seen = [] if seen is None else seen
-    async with aclosing(conversations.run(runtime, turn)) as events:
-        async for event in events:
-            seen.append(event)
-    return seen
+    """Run a turn to its end; `events` is given what came also if it fails."""
+    events = [] if events is None else events
+    async with aclosing(conversations.run(runtime, turn)) as coming:
+        async for event in coming:
+            events.append(event)
+    return events
 
 
 async def tell(conversations: Conversations, runtime: Speaking, *messages: Message | str) -> list[str]:
-    """Ask Ada's turn; returns what the agent was given of the conversation."""
+    """Ask in Ada's session; returns what the agent was given of the conversation."""
     await ask(conversations, runtime, a_turn(*messages))
     return texts(runtime.turns[-1].messages)
+
+
+def turns(store: Store) -> list[tuple[object, ...]]:
+    """Status and answer of each turn on disk."""
+    return rows(store.url, "SELECT status, answer FROM turns ORDER BY id")
 
 
 class TestRemembering:
@@ -61,25 +83,14 @@ class TestRemembering:
     async def test_a_client_that_sends_all_of_it_changes_nothing(self, conversations: Conversations) -> None:
         runtime = Speaking()
         await tell(conversations, runtime, "one")
-        given = await tell(conversations, runtime, "one", assistant("ONE"), "two")
-        assert given == ["one", "ONE", "two"]
+        assert await tell(conversations, runtime, "one", assistant("ONE"), "two") == ["one", "ONE", "two"]
         assert await tell(conversations, runtime, "three") == ["one", "ONE", "two", "TWO", "three"]
 
     async def test_what_the_client_did_not_see_is_remembered_too(self, conversations: Conversations) -> None:
-        work = (
-            Message("assistant", tool_calls=(ToolCall("1", "add", "{}", {"signature": "x"}),)),
-            Message("tool", "2", tool_call_id="1", name="add"),
-            assistant("Two."),
-        )
-
-        async def calculate(turn: Turn) -> AsyncGenerator[Event, None]:
-            yield Text("Two.")
-            yield Finished("stop", work)
-
-        runtime = Speaking(calculate)
+        runtime = Speaking(work)
         await tell(conversations, runtime, "1+1?")
-        await tell(conversations, runtime, "1+1?", assistant("Two."), "sure?")
-        assert runtime.turns[-1].messages == (user("1+1?"), *work, user("sure?"))
+        await tell(conversations, runtime, "1+1?", assistant("1+1?"), "sure?")
+        assert runtime.turns[-1].messages == (user("1+1?"), *worked("1+1?", "1+1?"), user("sure?"))
 
     async def test_the_agents_state_goes_from_turn_to_turn(self, conversations: Conversations) -> None:
         runtime = Speaking()
@@ -88,12 +99,14 @@ class TestRemembering:
         assert [turn.state for turn in runtime.turns] == [None, {"count": 1}, {"count": 2}]
 
     async def test_going_back_brings_back_that_branch_and_its_state(self, conversations: Conversations) -> None:
-        runtime = Speaking()
+        runtime = Speaking(work)
         for text in "abc":
             await tell(conversations, runtime, text)
-        assert await tell(conversations, runtime, "a", assistant("A"), "other") == ["a", "A", "other"]
+        await tell(conversations, runtime, "a", assistant("A"), "other")
+        assert runtime.turns[-1].messages == (user("a"), *worked("a", "A"), user("other"))
         assert runtime.turns[-1].state == {"count": 1}
-        assert await tell(conversations, runtime, "more") == ["a", "A", "other", "OTHER", "more"]
+        await tell(conversations, runtime, "more")
+        assert runtime.turns[-1].messages[-2:] == (assistant("OTHER"), user("more"))
         assert runtime.turns[-1].state == {"count": 2}
 
     async def test_a_transcript_that_is_not_ours_is_believed(self, conversations: Conversations) -> None:
@@ -109,9 +122,32 @@ class TestRemembering:
         given = await tell(conversations, runtime, "b", Message("developer", "be brief"))
         assert given == ["be brief", "a", "A", "b"]
 
+    async def test_the_rest_of_the_turn_is_given_as_it_is(self, conversations: Conversations) -> None:
+        runtime = Speaking()
+        asked = a_turn("a", message="A", parent="")
+        await ask(conversations, runtime, asked)
+        (given,) = runtime.turns
+        assert given.conversation is not None
+        assert (given.id, given.agent, given.caller, given.place) == ("t", "demo", ADA, asked.place)
+        assert given.parameters == asked.parameters
+
+    async def test_a_restart_forgets_nothing(self, store: Store) -> None:
+        runtime = Speaking()
+        await tell(Conversations(store, SECRET, Locks(), history_turns=20), runtime, "a")
+        again = Store(store.url)
+        assert await tell(Conversations(again, SECRET, Locks(), history_turns=20), runtime, "b") == ["a", "A", "b"]
+        again.close()
+
+    async def test_they_can_be_used_again_after_they_were_closed(self, conversations: Conversations) -> None:
+        await tell(conversations, Speaking(), "a")
+        conversations.close()
+        assert await tell(conversations, Speaking(), "b") == ["a", "A", "b"]
+
+
+class TestHowMuch:
     @pytest.mark.parametrize("window", [1, 2, 3])
     async def test_no_more_than_the_last_turns_are_given_again(self, window: int, store: Store) -> None:
-        conversations, runtime = Conversations(store, SECRET, history_turns=window), Speaking()
+        conversations, runtime = Conversations(store, SECRET, Locks(), history_turns=window), Speaking()
         for text in "abcd":
             await tell(conversations, runtime, text)
         remembered = [text for letter in "abcd"[-window:] for text in (letter, letter.upper())]
@@ -119,45 +155,199 @@ class TestRemembering:
         assert runtime.turns[-1].state == {"count": 4}
 
     async def test_a_client_that_sends_more_than_that_is_given_the_same(self, store: Store) -> None:
-        conversations, runtime = Conversations(store, SECRET, history_turns=2), Speaking()
+        conversations, runtime = Conversations(store, SECRET, Locks(), history_turns=2), Speaking()
         for text in "abcd":
             await tell(conversations, runtime, text)
         said: list[Message | str] = [message for letter in "abcd" for message in (letter, assistant(letter.upper()))]
         assert await tell(conversations, runtime, *said, "e") == ["c", "C", "d", "D", "e"]
 
-    async def test_the_rest_of_the_turn_is_given_as_it_is(self, conversations: Conversations) -> None:
+    async def test_an_agent_may_have_a_number_of_its_own(self, conversations: Conversations) -> None:
+        for runtime in (Speaking(memory=Memory(turns=1)), Speaking(memory=Memory(turns=3)), Speaking()):
+            for text in "abcde":
+                given = await tell(conversations, runtime, text)
+            assert len(given) == {1: 3, 3: 7, None: len(given)}[runtime.memory.turns]
+
+    async def test_what_its_model_s_window_cannot_hold_is_left_out(self, conversations: Conversations) -> None:
+        runtime = Speaking(work, memory=Memory(tokens=200))
+        for text in ("a" * 90, "b", "c"):
+            await tell(conversations, runtime, text)
+        await tell(conversations, runtime, system("be kind"), "d")
+        given = (system("be kind"), user("b"), *worked("b", "B"), user("c"), *worked("c", "C"), user("d"))
+        assert runtime.turns[-1].messages == given
+        assert runtime.turns[-1].state == {"count": 3}
+
+
+class TestFrontEnd:
+    """Open WebUI with its message ids, from the request to the agent and the disk."""
+
+    async def test_each_branch_has_its_own_past(self, conversations: Conversations) -> None:
+        runtime = Speaking(work)
+        first = [user("a"), assistant("A")]
+        for turn in (
+            a_turn("a", message="A1", parent=""),
+            a_turn(*first, "b", message="B1", parent="A1"),
+            a_turn(*first, "b", message="B2", parent="A1"),
+            a_turn(*first, "edited", message="E1", parent="A1"),
+            a_turn("anew", message="N1", parent=""),
+            a_turn(*first, "b", assistant("B"), "c", message="C1", parent="B1"),
+        ):
+            await ask(conversations, runtime, turn)
+        a, b = (user("a"), *worked("a", "A")), (user("b"), *worked("b", "B"))
+        assert [turn.messages for turn in runtime.turns] == [
+            a[:1],
+            (*a, user("b")),
+            (*a, user("b")),
+            (*a, user("edited")),
+            (user("anew"),),
+            (*a, *b, user("c")),
+        ]
+        assert [turn.state and turn.state["count"] for turn in runtime.turns] == [None, 1, 1, 1, None, 2]
+        assert len({turn.conversation for turn in runtime.turns}) == 1
+
+    async def test_an_answer_is_continued(self, conversations: Conversations, store: Store) -> None:
+        runtime = Speaking(answering("Once", " upon", " a time", "The end."))
+        await ask(conversations, runtime, a_turn("tell", message="A1", parent=""))
+        await ask(conversations, runtime, a_turn("tell", assistant("Once"), message="A1", parent=""))
+        await ask(conversations, runtime, a_turn("tell", assistant("Once upon"), message="A1", parent=""))
+        shown = [user("tell"), assistant("Once upon a time"), user("and?")]
+        await ask(conversations, runtime, a_turn(*shown, message="A2", parent="A1"))
+        assert texts(runtime.turns[1].messages) == ["tell", "Once", GO_ON]
+        assert texts(runtime.turns[3].messages) == ["tell", "Once", GO_ON, " upon", GO_ON, " a time", "and?"]
+        assert [answer for _, answer in turns(store)] == ["Once", "Once upon", "Once upon a time", "The end."]
+
+    async def test_an_answer_that_was_stopped_goes_on_where_the_person_saw_it_stop(
+        self, conversations: Conversations, store: Store
+    ) -> None:
+        events = conversations.run(Speaking(break_off), a_turn("a", message="A1", parent=""))
+        assert await anext(events) == Text("half an ans")
+        await events.aclose()
+        runtime = Speaking(answering(" an answer"))
+        await ask(conversations, runtime, a_turn("a", assistant("half"), message="A1", parent=""))
+        assert texts(runtime.turns[0].messages) == ["a", "half", GO_ON]
+        assert turns(store) == [("interrupted", "half an ans"), ("complete", "half an answer")]
+
+    @pytest.mark.parametrize("script", [fail, break_off])
+    async def test_more_of_an_answer_that_failed_is_asked_for_again(
+        self, script: Script, conversations: Conversations
+    ) -> None:
         runtime = Speaking()
-        asked = a_turn("a")
-        await ask(conversations, runtime, asked)
-        (given,) = runtime.turns
-        assert given.conversation is not None
-        assert (given.id, given.agent, given.caller, given.session) == ("t", "demo", ADA, "s")
-        assert given.parameters == asked.parameters
+        await ask(conversations, Speaking(answering("Once")), a_turn("a", message="A1", parent=""))
+        more = a_turn("a", assistant("Once"), message="A1", parent="")
+        with pytest.raises(AgentFailed):
+            await ask(conversations, Speaking(script), more)
+        await ask(conversations, runtime, more)
+        assert texts(runtime.turns[0].messages) == ["a", "Once", GO_ON]
 
-    async def test_a_restart_forgets_nothing(self, store: Store, tmp_path: Path) -> None:
+    async def test_several_answers_at_once_stand_beside_each_other(self, conversations: Conversations) -> None:
+        runtime = Speaking(work)
+        await ask(conversations, runtime, a_turn("a", message="A1", parent=""))
+        shown = [user("a"), assistant("A"), user("b")]
+        await asyncio.gather(
+            *(ask(conversations, runtime, a_turn(*shown, message=f"B{n}", parent="A1")) for n in range(5))
+        )
+        assert {turn.messages for turn in runtime.turns[1:]} == {(user("a"), *worked("a", "A"), user("b"))}
+
+    async def test_two_agents_in_a_chat_are_given_what_the_person_sees(self, conversations: Conversations) -> None:
+        one, other = Speaking(work), Speaking(work)
+        shown: list[Message | str] = []
+        parent = ""
+        for number, text in enumerate("abcdef"):
+            who, agent = ((one, "one"), (other, "other"))[number % 2]
+            turn = a_turn(*shown, text, message=text.upper(), parent=parent, agent=agent)
+            await ask(conversations, who, turn)
+            visible = [m.content for m in who.turns[-1].messages if m.role != "tool" and not m.tool_calls]
+            assert visible == texts(turn.messages)
+            shown += [text, assistant(text.upper())]
+            parent = text.upper()
+        assert [turn.state and turn.state["count"] for turn in one.turns] == [None, 1, 2]
+        assert one.turns[-1].messages[1:4] == worked("a", "A")
+
+    async def test_a_turn_that_failed_is_a_question_without_an_answer(self, conversations: Conversations) -> None:
+        await ask(conversations, Speaking(work), a_turn("a", message="A1", parent=""))
+        shown = [user("a"), assistant("A"), user("b")]
+        with pytest.raises(AgentFailed):
+            await ask(conversations, Speaking(fail), a_turn(*shown, message="B1", parent="A1"))
+        runtime = Speaking(work)
+        await ask(conversations, runtime, a_turn(*shown, "c", message="C1", parent="B1"))
+        assert runtime.turns[0].messages == (user("a"), *worked("a", "A"), user("b"), user("c"))
+        assert runtime.turns[0].state == {"count": 1}
+
+    async def test_every_request_of_a_real_one_finds_its_place(self, conversations: Conversations) -> None:
+        """Of the answers those are known that a later request shows."""
+        answers: dict[str, str] = {}
+        for request in TURNS:
+            if len(said := _said(request)) > 2:
+                answers[request.headers["x-agentllm-parent-message-id"]] = said[-2].content
+        for request in TURNS:
+            message, said = request.headers["x-agentllm-message-id"], _said(request)
+            runtime = Speaking(answering(answers.get(message, "never shown again")))
+            session, parent = request.headers["x-openwebui-chat-id"], request.headers["x-agentllm-parent-message-id"]
+            await ask(conversations, runtime, a_turn(*said, session=session, message=message, parent=parent))
+            (given,) = runtime.turns
+            assert [m.content for m in given.messages if m.role == "assistant"] == texts(said[1::2])
+            assert given.messages[-1] == said[-1]
+            assert (given.state is None) == (parent == "")
+
+
+def _said(request: Captured) -> list[Message]:
+    return [Message(message["role"], message.get("content") or "") for message in request.body["messages"]]
+
+
+class TestWithoutASession:
+    async def test_one_question_begins_a_conversation(self, conversations: Conversations) -> None:
         runtime = Speaking()
-        await tell(Conversations(store, SECRET, history_turns=20), runtime, "a")
-        again = Store(tmp_path / "data")
-        assert await tell(Conversations(again, SECRET, history_turns=20), runtime, "b") == ["a", "A", "b"]
-        await again.close()
+        for _ in range(2):
+            await ask(conversations, runtime, a_turn("a", session=None))
+        first, second = runtime.turns
+        assert first.conversation != second.conversation
+        assert texts(second.messages) == ["a"]
 
+    async def test_its_transcript_finds_it_again(self, conversations: Conversations) -> None:
+        runtime = Speaking(work)
+        said: list[Message | str] = []
+        for text in "abc":
+            await ask(conversations, runtime, a_turn(*said, text, session=None))
+            said += [text, assistant(text.upper())]
+        assert len({turn.conversation for turn in runtime.turns}) == 1
+        assert runtime.turns[-1].messages == (user("a"), *worked("a", "A"), user("b"), *worked("b", "B"), user("c"))
+        assert runtime.turns[-1].state == {"count": 2}
 
-@given(st.lists(st.tuples(st.text("ab", min_size=1, max_size=2), st.booleans()), max_size=5))
-@settings(max_examples=20, deadline=None)
-def test_it_is_the_same_whether_a_client_sends_all_or_only_what_is_new(said: list[tuple[str, bool]]) -> None:
-    async def main(data_dir: Path) -> None:
-        store = Store(data_dir)
-        store.create()
-        conversations, runtime = Conversations(store, SECRET, history_turns=20), Speaking()
-        shown: list[Message] = []
-        for text, sends_all in said:
-            given = await tell(conversations, runtime, *(shown if sends_all and shown else ()), text)
-            assert given == [*texts(shown), text]
-            shown += [user(text), assistant(text.upper())]
-        await store.close()
+    async def test_so_do_edits_and_other_answers(self, conversations: Conversations) -> None:
+        runtime = Speaking(work)
+        for said in (("a",), ("a", assistant("A"), "b"), ("a", assistant("A"), "b"), ("a", assistant("A"), "edited")):
+            await ask(conversations, runtime, a_turn(*said, session=None))
+        assert len({turn.conversation for turn in runtime.turns}) == 1
+        assert {turn.messages[:-1] for turn in runtime.turns[1:]} == {(user("a"), *worked("a", "A"))}
 
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(main(Path(folder)))
+    async def test_an_unknown_transcript_begins_a_conversation(self, conversations: Conversations) -> None:
+        runtime = Speaking()
+        await ask(conversations, runtime, a_turn("a", session=None))
+        await ask(conversations, runtime, a_turn("a", assistant("B"), "c", session=None))
+        assert texts(runtime.turns[-1].messages) == ["a", "B", "c"]
+        assert runtime.turns[-1].conversation != runtime.turns[0].conversation
+
+    async def test_an_answer_is_continued(self, conversations: Conversations, store: Store) -> None:
+        runtime = Speaking(answering("Once", " upon", "!"))
+        await ask(conversations, runtime, a_turn("a", session=None))
+        await ask(conversations, runtime, a_turn("a", assistant("Once"), session=None))
+        await ask(conversations, runtime, a_turn("a", assistant("Once upon"), "b", session=None))
+        assert texts(runtime.turns[-1].messages) == ["a", "Once", GO_ON, " upon", "b"]
+        assert len({turn.conversation for turn in runtime.turns}) == 1
+
+    async def test_an_answer_that_was_never_ours_is_continued(self, conversations: Conversations, store: Store) -> None:
+        runtime = Speaking(answering(" upon", "!"))
+        await ask(conversations, runtime, a_turn("a", assistant("Once"), session=None))
+        await ask(conversations, runtime, a_turn("a", assistant("Once upon"), "b", session=None))
+        assert texts(runtime.turns[0].messages) == ["a", "Once", GO_ON]
+        assert texts(runtime.turns[1].messages) == ["a", "Once", GO_ON, " upon", "b"]
+        assert turns(store)[0] == ("complete", "Once upon")
+
+    async def test_a_session_is_not_found_by_its_transcript_alone(self, conversations: Conversations) -> None:
+        runtime = Speaking()
+        await tell(conversations, runtime, "a")
+        await ask(conversations, runtime, a_turn("a", assistant("A"), "b", session=None))
+        assert runtime.turns[-1].state is None
+        assert runtime.turns[-1].conversation != runtime.turns[0].conversation
 
 
 class TestOwners:
@@ -169,48 +359,59 @@ class TestOwners:
             a_turn("b", agent="assistant"),
             a_turn("b", session="t"),
             a_turn("b", session=""),
+            a_turn("b", message="B", parent="A", caller=BOB),
+            a_turn("a", assistant("A"), "b", caller=BOB),
+            a_turn("a", assistant("A"), "b", caller=BOB, session=None),
+            a_turn("a", assistant("A"), "b", agent="assistant", session=None),
         ],
     )
     async def test_another_caller_agent_or_session_is_another_conversation(
         self, other: Turn, conversations: Conversations
     ) -> None:
-        runtime = Speaking()
-        await tell(conversations, runtime, "a")
+        runtime = Speaking(work)
+        for session in ("s", None):
+            await ask(
+                conversations, runtime, a_turn("a", session=session, message=session and "A", parent=session and "")
+            )
         await ask(conversations, runtime, other)
-        assert texts(runtime.turns[-1].messages) == ["b"]
-        assert await tell(conversations, runtime, "c") == ["a", "A", "c"]
-
-    async def test_what_another_caller_was_told_is_not_found_by_quoting_it(self, conversations: Conversations) -> None:
-        runtime = Speaking()
-        await tell(conversations, runtime, "a")
-        await ask(conversations, runtime, a_turn("a", assistant("A"), "b", caller=BOB))
-        assert runtime.turns[-1].state is None
+        given = runtime.turns[-1]
+        assert given.messages == other.messages
+        assert given.state is None
+        assert given.conversation not in {turn.conversation for turn in runtime.turns[:-1]}
+        assert (await tell(conversations, runtime, "c"))[-2:] == ["A", "c"]
 
     async def test_with_another_secret_nothing_is_found(self, store: Store) -> None:
         runtime = Speaking()
-        await tell(Conversations(store, SECRET, history_turns=20), runtime, "a")
-        assert await tell(Conversations(store, b"1" * 32, history_turns=20), runtime, "b") == ["b"]
+        await tell(Conversations(store, SECRET, Locks(), history_turns=20), runtime, "a")
+        assert await tell(Conversations(store, b"1" * 32, Locks(), history_turns=20), runtime, "b") == ["b"]
+
+    async def test_who_owns_a_conversation_is_stored_with_it(self, conversations: Conversations, store: Store) -> None:
+        await tell(conversations, Speaking(), "a")
+        assert rows(store.url, "SELECT caller, agent, session FROM conversations") == [
+            ('["key", "key-of-ada"]', "demo", "s")
+        ]
 
 
-class TestWithoutASession:
+class TestWithoutAPlace:
     async def test_a_turn_is_run_as_it_is_and_no_store_is_needed(self, tmp_path: Path) -> None:
-        conversations, runtime = Conversations(Store(tmp_path / "nowhere"), SECRET, history_turns=20), Speaking()
-        turn = a_turn(system("be kind"), "a", assistant("b"), "c", session=None)
-        events = await ask(conversations, runtime, turn)
+        store = Store(sqlite_url(tmp_path / "nowhere"))
+        runtime = Speaking()
+        turn = Turn("t", "demo", ADA, (system("be kind"), user("a"), assistant("b"), user("c")))
+        events = await ask(Conversations(store, SECRET, Locks(), history_turns=20), runtime, turn)
         assert events[:2] == [Text("C"), Text("")]
         assert runtime.turns == [turn]
-        assert not (tmp_path / "nowhere").exists()
+        assert not await asyncio.to_thread(lambda: list(tmp_path.iterdir()))
 
     async def test_it_ends_with_the_reader(self, conversations: Conversations) -> None:
         runtime = Speaking()
-        events = conversations.run(runtime, a_turn("a", session=None))
+        events = conversations.run(runtime, Turn("t", "demo", ADA, (user("a"),)))
         await anext(events)
         await events.aclose()
         assert runtime.closed == 1
 
 
-class TestEvents:
-    async def test_they_come_as_the_agent_sends_them(self, conversations: Conversations) -> None:
+class TestStored:
+    async def test_events_come_as_the_agent_sends_them(self, conversations: Conversations) -> None:
         sent: Sequence[Event] = [
             *(Reasoning("hm"), Text("a"), Usage(1, 1), Reasoning("so"), Text("b"), Usage(2, 2), Finished("length"))
         ]
@@ -221,57 +422,91 @@ class TestEvents:
 
         assert await ask(conversations, Speaking(script), a_turn("a")) == sent
 
-    async def test_the_turn_is_on_disk_before_its_end_is_told(self, conversations: Conversations, store: Store) -> None:
-        runtime = Speaking()
-        async with aclosing(conversations.run(runtime, a_turn("hello"))) as events:
-            async for event in events:
-                (given,) = runtime.turns
-                assert given.conversation is not None
-                stored = await store.branch(given.conversation, turns=1)
-                assert [turn.answer for turn in stored] == (["HELLO"] if isinstance(event, Finished) else [])
-
-    async def test_only_new_messages_and_what_was_answered_are_stored(
+    async def test_what_was_asked_is_on_disk_before_the_agent_runs_and_the_answer_before_its_end_is_told(
         self, conversations: Conversations, store: Store
     ) -> None:
-        runtime = Speaking()
-        await tell(conversations, runtime, "a")
-        await tell(conversations, runtime, system("be kind"), "a", assistant("A"), "b")
-        assert runtime.turns[-1].conversation is not None
-        _, turn = await store.branch(runtime.turns[-1].conversation, turns=9)
-        assert (turn.input, turn.output, turn.answer) == ((user("b"),), (assistant("B"),), "B")
+        seen: list[object] = []
+
+        async def looks(turn: Turn) -> AsyncGenerator[Event, None]:
+            seen.append(turns(store))
+            async for event in echo(turn):
+                yield event
+
+        async with aclosing(conversations.run(Speaking(looks), a_turn("hello"))) as events:
+            async for event in events:
+                assert turns(store) == [("complete", "HELLO") if isinstance(event, Finished) else ("running", "")]
+        assert seen == [[("running", "")]]
+
+    async def test_only_what_is_new_is_stored(self, conversations: Conversations, store: Store) -> None:
+        await tell(conversations, Speaking(), "a")
+        await tell(conversations, Speaking(), system("be kind"), "a", assistant("A"), "b")
+        stored = rows(store.url, "SELECT input, output FROM turns ORDER BY id")
+        assert ["be kind" in str(row) for row in stored] == [False, False]
+        assert '"a"' not in str(stored[1])
+
+    async def test_how_far_an_answer_has_come_is_on_disk_while_the_agent_is_silent(
+        self, conversations: Conversations, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "KEEP_EVERY", 0.02)
+        monkeypatch.setattr(database, "SOON", 0.02)
+
+        async def ponders(turn: Turn) -> AsyncGenerator[Event, None]:
+            yield Text("I will ")
+            yield Text("look it up.")
+            await asyncio.Event().wait()
+
+        asking = asyncio.create_task(ask(conversations, Speaking(ponders), a_turn("a")))
+        async with asyncio.timeout(SECOND):
+            while await asyncio.to_thread(turns, store) != [("running", "I will look it up.")]:
+                assert not asking.done()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert turns(store) == [("interrupted", "I will look it up.")]
 
 
-async def _fails(turn: Turn) -> AsyncGenerator[Event, None]:
-    yield Text("half an ans")
-    raise AgentFailed("no")
-
-
-class TestTurnsThatFail:
-    async def test_the_error_is_told_and_nothing_is_stored(self, conversations: Conversations) -> None:
-        runtime = Speaking()
-        await tell(conversations, runtime, "a")
+class TestTurnsThatEndEarly:
+    async def test_one_that_fails_before_any_text_is_kept_as_failed_and_not_given_again(
+        self, conversations: Conversations, store: Store
+    ) -> None:
+        await tell(conversations, Speaking(), "a")
         with pytest.raises(AgentFailed):
-            await tell(conversations, Speaking(_fails), "b")
+            await tell(conversations, Speaking(fail), "b")
+        assert turns(store)[1] == ("failed", "")
+        runtime = Speaking()
         assert await tell(conversations, runtime, "c") == ["a", "A", "c"]
+        assert runtime.turns[0].state == {"count": 1}
 
-    async def test_a_turn_that_is_left_is_stopped_and_not_stored(self, conversations: Conversations) -> None:
+    async def test_one_that_fails_in_the_middle_is_kept_as_far_as_it_came(
+        self, conversations: Conversations, store: Store
+    ) -> None:
+        await tell(conversations, Speaking(), "a")
+        with pytest.raises(AgentFailed):
+            await tell(conversations, Speaking(break_off), "b")
+        assert turns(store)[1] == ("interrupted", "half an ans")
+        runtime = Speaking()
+        assert await tell(conversations, runtime, "c") == ["a", "A", "b", "half an ans", "c"]
+        assert runtime.turns[0].state == {"count": 1}
+
+    async def test_so_is_one_whose_reader_leaves(self, conversations: Conversations, store: Store) -> None:
         runtime = Speaking()
         events = conversations.run(runtime, a_turn("left"))
         assert await anext(events) == Text("L")
         await events.aclose()
         assert runtime.closed == 1
-        async with asyncio.timeout(5):
-            assert await tell(conversations, runtime, "b") == ["b"]
+        assert turns(store) == [("interrupted", "L")]
+        async with asyncio.timeout(SECOND):
+            assert await tell(conversations, runtime, "b") == ["left", "L", "b"]
 
-    async def test_a_turn_that_is_cancelled_while_the_agent_works_is_stopped_and_not_stored(
-        self, conversations: Conversations
+    async def test_one_that_is_cancelled_while_the_agent_works_stops_it(
+        self, conversations: Conversations, store: Store
     ) -> None:
         working = asyncio.Event()
 
         async def works(turn: Turn) -> AsyncGenerator[Event, None]:
+            yield Text("Well")
             working.set()
             await asyncio.Event().wait()
-            yield Text("never")
 
         runtime = Speaking(works)
         task = asyncio.create_task(ask(conversations, runtime, a_turn("a")))
@@ -280,27 +515,28 @@ class TestTurnsThatFail:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert runtime.closed == 1
-        async with asyncio.timeout(5):
-            assert await tell(conversations, Speaking(), "b") == ["b"]
+        assert turns(store) == [("interrupted", "Well")]
+        async with asyncio.timeout(SECOND):
+            assert await tell(conversations, Speaking(), "b") == ["a", "Well", "b"]
 
-    async def test_an_agent_that_never_ends_its_turn_stores_nothing(self, conversations: Conversations) -> None:
+    async def test_an_agent_that_never_ends_its_turn_has_been_interrupted(
+        self, conversations: Conversations, store: Store
+    ) -> None:
         async def stops(turn: Turn) -> AsyncGenerator[Event, None]:
             yield Text("a")
 
         assert await ask(conversations, Speaking(stops), a_turn("a")) == [Text("a")]
-        assert await tell(conversations, Speaking(), "b") == ["b"]
+        assert turns(store) == [("interrupted", "a")]
 
 
 class TestOneAtATime:
-    async def test_turns_of_one_conversation_run_one_after_another(
-        self, conversations: Conversations, store: Store
-    ) -> None:
+    async def test_turns_of_one_conversation_run_one_after_another(self, conversations: Conversations) -> None:
         running = 0
 
         async def alone(turn: Turn) -> AsyncGenerator[Event, None]:
             nonlocal running
             running += 1
-            await store.branch("another", turns=1)
+            await conversations.warm_up()
             assert running == 1
             async for event in echo(turn):
                 yield event
@@ -310,16 +546,16 @@ class TestOneAtATime:
             await asyncio.gather(*(tell(conversations, Speaking(alone), str(number)) for number in range(10)))
 
     async def test_other_conversations_do_not_wait(self, conversations: Conversations) -> None:
-        together = asyncio.Barrier(3)
+        together = asyncio.Barrier(4)
 
         async def meets(turn: Turn) -> AsyncGenerator[Event, None]:
             await together.wait()
             async for event in echo(turn):
                 yield event
 
-        turns = [a_turn("a"), a_turn("a", session="t"), a_turn("a", caller=BOB)]
-        async with asyncio.timeout(10):
-            await asyncio.gather(*(ask(conversations, Speaking(meets), turn) for turn in turns))
+        asked = [a_turn("a"), a_turn("a", session="t"), a_turn("a", caller=BOB), a_turn("a", session=None)]
+        async with asyncio.timeout(SECOND):
+            await asyncio.gather(*(ask(conversations, Speaking(meets), turn) for turn in asked))
 
     async def test_many_at_once_are_all_remembered(self, conversations: Conversations) -> None:
         runtime = Speaking()
@@ -330,50 +566,101 @@ class TestOneAtATime:
         ]
         assert runtime.turns[-1].state == {"count": 15}
 
+    async def test_where_too_many_wait_the_next_is_told_and_nothing_of_it_is_stored(self, store: Store) -> None:
+        conversations = Conversations(store, SECRET, Locks(queue=1), history_turns=20)
+        go = asyncio.Event()
 
+        async def waits(turn: Turn) -> AsyncGenerator[Event, None]:
+            await go.wait()
+            async for event in echo(turn):
+                yield event
+
+        first, second = (asyncio.create_task(ask(conversations, Speaking(waits), a_turn(text))) for text in "ab")
+        await asyncio.sleep(0)
+        with pytest.raises(ConversationBusy):
+            await tell(conversations, Speaking(), "c")
+        go.set()
+        await asyncio.gather(first, second)
+        assert turns(store) == [("complete", "A"), ("complete", "B")]
+
+
+@pytest.mark.usefixtures("impatient")
 class TestWhenTheStoreIsDown:
-    async def test_before_a_turn_nothing_is_run(self, conversations: Conversations, tmp_path: Path) -> None:
-        lose_the_table(tmp_path / "data")
+    async def test_before_a_turn_nothing_is_run(self, conversations: Conversations, store: Store) -> None:
+        lose_the_table(store.url)
         runtime = Speaking()
-        with pytest.raises(StoreUnavailable):
-            await tell(conversations, runtime, "a")
+        for session in ("s", None):
+            with pytest.raises(StoreUnavailable):
+                await ask(conversations, runtime, a_turn("a", assistant("A"), "b", session=session))
         assert runtime.turns == []
 
-    @pytest.mark.parametrize("failure", ["disk", "table"])
-    async def test_at_its_end_the_turn_is_no_success_and_not_stored(
-        self, failure: str, conversations: Conversations, tmp_path: Path
-    ) -> None:
-        data_dir = tmp_path / "data"
+    @pytest.mark.parametrize("failure", ["disk", "table", "lock"])
+    async def test_at_its_end_the_turn_is_no_success(self, failure: str, tmp_path: Path) -> None:
+        store = Store(sqlite_url(tmp_path))
+        store.create()
+        conversations = Conversations(store, SECRET, Locks(), history_turns=20)
 
-        async def loses(turn: Turn) -> AsyncGenerator[Event, None]:
-            if failure == "table":
-                lose_the_table(data_dir)
-                yield Text("a")
-                yield Finished("stop", (assistant("a"),))
-            else:
-                with full_disk():
-                    yield Text("a")
-                    yield Finished("stop", (assistant("a"),))
+        async def script(turn: Turn) -> AsyncGenerator[Event, None]:
+            with contextlib.ExitStack() as until_the_agent_ends:
+                if failure == "disk":
+                    until_the_agent_ends.enter_context(full_disk())
+                elif failure == "lock":
+                    until_the_agent_ends.enter_context(locked(store.url))
+                else:
+                    lose_the_table(store.url)
+                yield Text("half")
+                yield Finished("stop", (assistant("half"),))
 
         await tell(conversations, Speaking(), "a")
-        runtime, events = Speaking(loses), list[Event]()
+        runtime, events = Speaking(script), list[Event]()
         with pytest.raises(StoreUnavailable):
             await ask(conversations, runtime, a_turn("b"), events)
-        assert events == [Text("a")]
+        assert events == [Text("half")]
         assert runtime.closed == 1
         if failure == "table":
-            find_the_table(data_dir)
-        assert await tell(conversations, Speaking(), "c") == ["a", "A", "c"]
+            find_the_table(store.url)
+        kept = [] if failure == "table" else ["half"]
+        assert await tell(conversations, Speaking(), "c") == ["a", "A", "b", *kept, "c"]
+        assert turns(store)[1] == ("interrupted", "".join(kept))
+        store.close()
 
-    async def test_warming_up_finds_out(self, conversations: Conversations, tmp_path: Path) -> None:
+    async def test_an_end_that_can_be_written_in_time_is_a_success(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store_module, "END_PATIENCE", SECOND)
+        store = Store(sqlite_url(tmp_path))
+        store.create()
+        conversations = Conversations(store, SECRET, Locks(), history_turns=20)
+        with locked(store.url) as other:
+            other.execute("ROLLBACK")
+
+            async def script(turn: Turn) -> AsyncGenerator[Event, None]:
+                other.execute("BEGIN IMMEDIATE")
+                async for event in echo(turn):
+                    yield event
+
+            task = asyncio.create_task(ask(conversations, Speaking(script), a_turn("a")))
+            await asyncio.wait([task], timeout=0.3)
+            assert not task.done()
+            other.execute("ROLLBACK")
+            assert isinstance((await task)[-1], Finished)
+        assert turns(store) == [("complete", "A")]
+        store.close()
+
+    async def test_a_conversation_that_is_deleted_meanwhile_is_told_at_the_end(
+        self, conversations: Conversations, store: Store
+    ) -> None:
+        async def loses(turn: Turn) -> AsyncGenerator[Event, None]:
+            change(store.url, "DELETE FROM turns", "DELETE FROM conversations")
+            async for event in echo(turn):
+                yield event
+
+        with pytest.raises(StoreUnavailable):
+            await tell(conversations, Speaking(loses), "a")
+        assert await tell(conversations, Speaking(), "b") == ["b"]
+
+    async def test_warming_up_finds_out(self, conversations: Conversations, store: Store) -> None:
         await conversations.warm_up()
-        lose_the_table(tmp_path / "data")
+        lose_the_table(store.url)
         with pytest.raises(StoreUnavailable):
             await conversations.warm_up()
-
-
-async def test_they_can_be_used_again_after_they_were_closed(conversations: Conversations) -> None:
-    runtime = Speaking()
-    await tell(conversations, runtime, "a")
-    await conversations.close()
-    assert await tell(conversations, runtime, "b") == ["a", "A", "b"]

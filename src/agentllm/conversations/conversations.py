@@ -2,93 +2,170 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
+import secrets
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from agentllm.conversations.identity import conversation_id, load_secret
 from agentllm.conversations.locks import Locks
-from agentllm.conversations.position import INSTRUCTION_ROLES, Position, locate
-from agentllm.conversations.store import Store
-from agentllm.core import Event, Finished, Runtime, Text, Turn
+from agentllm.conversations.memory import within
+from agentllm.conversations.position import INSTRUCTION_ROLES, Asked
+from agentllm.conversations.records import Status, messages_of
+from agentllm.conversations.store import Begun, Place, Store
+from agentllm.conversations.urls import process_locks, store_url
+from agentllm.core import Event, Finished, Message, Runtime, Text, Turn
+from agentllm.errors import StoreUnavailable
 from agentllm.settings import Settings
+
+KEEP_EVERY = 0.5
+"""Seconds of an answer that a process which is killed may leave unstored, with `database.SOON` on top."""
 
 
 def open_conversations(settings: Settings) -> Conversations:
-    """The conversations in the data directory, whose store and key are made where they are missing.
+    """The conversations that the settings name, whose store and key are made where they are missing.
 
     Raises:
         ConfigurationError: they can be neither read nor made.
     """
     configured = settings.secret.get_secret_value() if settings.secret else None
     secret = load_secret(settings.data_dir, configured)
-    store = Store(settings.data_dir)
+    url = store_url(settings)
+    store = Store(url)
     store.create()
-    return Conversations(store, secret, history_turns=settings.history_turns)
+    return Conversations(store, secret, Locks(process_locks(url)), history_turns=settings.history_turns)
 
 
 class Conversations:
     """The conversations of all callers of one process."""
 
-    def __init__(self, store: Store, secret: bytes, *, history_turns: int) -> None:
+    def __init__(self, store: Store, secret: bytes, locks: Locks, *, history_turns: int) -> None:
         self._store = store
         self._secret = secret
         self._history_turns = history_turns
-        self._locks = Locks()
+        self._locks = locks
 
     async def warm_up(self) -> None:
-        """Read from the store once, so that the first turn on this event loop need not wait for that.
+        """Read from the store once, so that the first turn need not wait for that.
 
         Raises:
             StoreUnavailable: it could not be read.
         """
-        await self._store.branch("", turns=1)
+        await self._store.warm_up()
 
-    async def close(self) -> None:
-        """Close what the running event loop holds open of the store."""
-        await self._store.close()
+    def close(self) -> None:
+        """Write what is still to be written, and let go of the store and its locks; no turn may run any more."""
+        self._store.close()
+        self._locks.close()
 
     async def run(self, runtime: Runtime, turn: Turn) -> AsyncGenerator[Event, None]:
-        """Run `turn` in the conversation that its session means for its caller.
+        """Run `turn` at its place in its caller's conversation.
 
-        The agent is given the last turns of the conversation before the new messages. The turn
-        is on disk before `Finished` is yielded. Turns of one conversation run one after another.
+        The agent is given the last turns before the new messages. What was asked is on disk before
+        the agent runs, the whole turn before `Finished` is yielded. A turn that ends before is kept
+        as interrupted, with what was said of its answer, or as failed where nothing was. Turns of
+        one conversation run one after another.
 
-        A turn without a session is run as it is, and nothing is read or stored.
+        A turn without a place is run as it is, and nothing is read or stored.
 
         Raises:
             StoreUnavailable: before anything ran, or in place of `Finished`.
-            AgentLLMError: the turn failed; nothing of it is stored.
+            ConversationBusy: too many turns of this conversation wait already.
+            AgentLLMError: the turn failed.
         """
-        if turn.session is None:
+        if turn.place is None:
             async with contextlib.aclosing(runtime.run(turn)) as events:
                 async for event in events:
                     yield event
             return
-        conversation = conversation_id(self._secret, turn.caller, turn.agent, turn.session)
-        async with self._locks.hold(conversation):
-            branch = await self._store.branch(conversation, turns=self._history_turns)
-            position = locate(branch, turn.messages)
-            placed = _place(turn, conversation, position)
-            answer: list[str] = []
-            async with contextlib.aclosing(runtime.run(placed)) as events:
+        place, asked = await self._find(turn)
+        async with self._locks.hold(place.conversation):
+            window = runtime.memory.turns or self._history_turns
+            begun = await self._store.begin(place, asked, window=window)
+            placed = _placed(turn, place, begun, runtime.memory.tokens)
+            async with contextlib.aclosing(self._stored(runtime, placed, begun)) as events:
                 async for event in events:
-                    if isinstance(event, Text):
-                        answer.append(event.text)
-                    elif isinstance(event, Finished):
-                        await self._store.add(
-                            conversation,
-                            parent=position.parent,
-                            new=position.new,
-                            output=event.messages,
-                            answer="".join(answer),
-                            state=event.state,
-                        )
                     yield event
 
+    async def _find(self, turn: Turn) -> tuple[Place, Asked]:
+        """The conversation of `turn`: its session's, else the one that its transcript goes on with, else a new one."""
+        assert turn.place is not None
+        said = tuple(message for message in turn.messages if message.role not in INSTRUCTION_ROLES)
+        session = turn.place.session
+        begin = conversation_id(self._secret, turn.caller, turn.agent, session)
+        asked = Asked(begin, said, turn.place.message_id, turn.place.parent_id, appends=session is not None)
+        conversation = begin
+        if session is None:
+            digests = list(asked.digests())
+            found = await self._store.conversation_with(digests) if digests else None
+            conversation = found or secrets.token_hex(32)
+        return Place(conversation, json.dumps(turn.caller.principal), turn.agent, session), asked
 
-def _place(turn: Turn, conversation: str, position: Position) -> Turn:
+    async def _stored(self, runtime: Runtime, turn: Turn, begun: Begun) -> AsyncGenerator[Event, None]:
+        answer = _Answer(self._store, begun)
+        is_finished = was_stopped = False
+        try:
+            async with contextlib.aclosing(runtime.run(turn)) as events:
+                async for event in events:
+                    if isinstance(event, Text):
+                        answer.add(event.text)
+                    elif isinstance(event, Finished):
+                        output = (*begun.position.prompt, *event.messages) if begun.position.new else event.messages
+                        await self._store.finish(begun, output=output, answer=answer.text, state=event.state)
+                        is_finished = True
+                    yield event
+        except (GeneratorExit, asyncio.CancelledError):
+            was_stopped = True
+            raise
+        finally:
+            answer.close()
+            if not is_finished:
+                status: Status = "interrupted" if was_stopped or answer.has_grown else "failed"
+                with contextlib.suppress(StoreUnavailable):
+                    await self._store.give_up(begun, status, answer.text)
+
+
+class _Answer:
+    """The answer of a turn that runs: what the client has of it already, and each piece that is added.
+
+    It is kept in the store as it grows, also while the agent is silent after a piece.
+    """
+
+    def __init__(self, store: Store, begun: Begun) -> None:
+        self._store = store
+        self._begun = begun
+        self._pieces = [begun.position.said_before]
+        self._keeping: asyncio.TimerHandle | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+    @property
+    def has_grown(self) -> bool:
+        return len(self._pieces) > 1
+
+    def add(self, text: str) -> None:
+        self._pieces.append(text)
+        if self._keeping is None:
+            self._keeping = asyncio.get_running_loop().call_later(KEEP_EVERY, self._keep)
+
+    def close(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+
+    def _keep(self) -> None:
+        self._keeping = None
+        self._store.keep(self._begun, self.text)
+
+
+def _placed(turn: Turn, place: Place, begun: Begun, tokens: int | None) -> Turn:
+    position = begun.position
     instructions = tuple(message for message in turn.messages if message.role in INSTRUCTION_ROLES)
-    remembered = tuple(message for stored in position.remembered for message in stored.messages)
-    state = position.remembered[-1].state if position.remembered else None
-    return replace(turn, conversation=conversation, messages=(*instructions, *remembered, *position.new), state=state)
+    new: tuple[Message, ...] = (*position.new, *position.prompt)
+    path = within(tokens, position.path, (*instructions, *new))
+    messages = (*instructions, *messages_of(path), *new)
+    state = position.parent.state if position.parent else None
+    return replace(turn, conversation=place.conversation, messages=messages, state=state)

@@ -16,8 +16,10 @@ from agentllm.errors import ConfigurationError
 _SECRET_FILE = "secret.key"  # noqa: S105 - a file name
 
 
-def conversation_id(secret: bytes, caller: Caller, agent: str, session: str) -> str:
+def conversation_id(secret: bytes, caller: Caller, agent: str, session: str | None) -> str:
     """The stored conversation that `session` means when `caller` says it to `agent`.
+
+    Without a session it stands for all conversations of the two that have none.
 
     HMAC-SHA256 under `secret`, in hex: the same words of another caller, or to another agent,
     are another conversation, and no id can be guessed or traced back.

@@ -1,59 +1,202 @@
-"""Where in a conversation a request stands: what is remembered before it and what is new."""
+"""Where in the tree of a conversation a request stands: after which turn, and what of it is new.
+
+In this order: the ids that a front end gives its messages; the session alone, where only something
+new was sent; the transcript, as far as it is exactly what was sent and given; else a beginning.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
 
-from agentllm.conversations.records import StoredTurn
+from agentllm.conversations.digest import extended
+from agentllm.conversations.records import CONTINUE, StoredTurn
 from agentllm.core import Message
 
 INSTRUCTION_ROLES = frozenset({"system", "developer"})
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """`remembered` turns, oldest first, come before the `new` messages, after which `parent` is the last."""
+class Reader(Protocol):
+    """The turns of one conversation."""
 
-    remembered: tuple[StoredTurn, ...]
-    new: tuple[Message, ...]
+    def newest(self) -> StoredTurn | None:
+        """The turn that was begun last, of those that did not fail."""
+
+    def by_message(self, message_id: str) -> StoredTurn | None:
+        """The newest turn whose answer a front end gave that id."""
+
+    def by_digest(self, digests: Sequence[str]) -> StoredTurn | None:
+        """The newest turn after which the conversation has the last of `digests` that is found."""
+
+    def path(self, turn: StoredTurn) -> list[StoredTurn]:
+        """`turn` and the turns before it, oldest first, no more than an agent is given again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a request says where it stands.
+
+    `begin` is the digest of nothing. `messages` are without instructions. `message_id` and
+    `parent_id` are a front end's ids of the answer to be and of the answer before it: None where
+    it gives none, '' where there is no answer before.
+    """
+
+    begin: str
+    messages: tuple[Message, ...]
+    message_id: str | None = None
+    parent_id: str | None = None
+    appends: bool = False
+    """Whether messages without any answer among them follow what was said before."""
 
     @property
-    def parent(self) -> int | None:
-        return self.remembered[-1].id if self.remembered else None
+    def continues(self) -> bool:
+        """Whether more of the last answer is wanted."""
+        return self.messages[-1].role == "assistant"
+
+    def digests(self) -> dict[str, int]:
+        """The digest after each answer of the transcript, and how many messages it covers."""
+        found: dict[str, int] = {}
+        digest = self.begin
+        for count, message in enumerate(self.messages, 1):
+            digest = extended(digest, [message])
+            if message.role == "assistant":
+                found[digest] = count
+        return found
 
 
-def locate(branch: Sequence[StoredTurn], messages: Sequence[Message]) -> Position:
-    """Where a request with `messages` stands on the stored `branch` (oldest turn first).
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The `path` of turns before, oldest first, and the `new` messages after it.
 
-    New messages alone are appended. A client that sends the transcript so far is believed: the
-    stored turns count as far as it agrees with them, and from where they part what the client
-    sent is the conversation. A branch that is only the end of a longer conversation counts
-    where the transcript ends with it: of several places that match, the last.
+    Where nothing is new, more of the last turn's answer is wanted; with `begun`, more of that
+    answer to the new messages, which is not among the stored ones.
     """
-    said = [message for message in messages if message.role not in INSTRUCTION_ROLES]
-    if not any(message.role == "assistant" for message in said):
-        return Position(tuple(branch), tuple(said))
-    begins_at_root = not branch or branch[0].parent is None
-    starts = [0] if begins_at_root else reversed(range(len(said)))
-    for start in starts:
-        matched, end = _match(branch, said, start)
-        if matched == len(branch) or (begins_at_root and start == 0):
-            return Position(tuple(branch[:matched]), tuple(said[end if matched else 0 :]))
-    return Position((), tuple(said))
+
+    path: tuple[StoredTurn, ...]
+    new: tuple[Message, ...]
+    begin: str
+    begun: str = ""
+
+    @property
+    def parent(self) -> StoredTurn | None:
+        return self.path[-1] if self.path else None
+
+    @property
+    def asked(self) -> str:
+        """The digest of the visible conversation before the answer."""
+        if self.parent is None:
+            return extended(self.begin, self.new)
+        return extended(self.parent.digest or self.parent.asked, self.new) if self.new else self.parent.asked
+
+    @property
+    def said_before(self) -> str:
+        """The part of the answer that the client has already."""
+        return self.parent.answer if self.parent is not None and not self.new else self.begun
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """What the agent is given after the new messages."""
+        if self.begun:
+            return (Message("assistant", self.begun), CONTINUE)
+        return () if self.new and self.new[-1].role != "assistant" else (CONTINUE,)
 
 
-def _match(branch: Sequence[StoredTurn], said: Sequence[Message], start: int) -> tuple[int, int]:
-    """How many turns of `branch` stand in `said` from `start` on, and where the last of them ends."""
-    at = start
-    for count, turn in enumerate(branch):
-        visible = _visible(turn)
-        if [(m.role, m.content.strip()) for m in said[at : at + len(visible)]] != visible:
-            return count, at
-        at += len(visible)
-    return len(branch), at
+def locate(asked: Asked, turns: Reader) -> Position:
+    """Where the request stands among the stored turns of its conversation."""
+    if asked.message_id is not None and (by_ids := _by_ids(asked, turns)):
+        return by_ids
+    if asked.message_id is None and asked.appends and not _holds_answers(asked.messages):
+        newest = turns.newest()
+        return _placed(turns.path(newest) if newest else (), asked.messages, asked.begin)
+    return _by_transcript(asked, turns)
 
 
-def _visible(turn: StoredTurn) -> list[tuple[str, str]]:
-    """What the client was shown of a turn: its own messages and the text of the answer."""
-    return [*((m.role, m.content.strip()) for m in turn.input), ("assistant", turn.answer.strip())]
+def _by_ids(asked: Asked, turns: Reader) -> Position | None:
+    """A front end's ids place a request, except that an answer which the person changed counts as they see it."""
+    if asked.continues:
+        before: str | None = asked.message_id
+        new: tuple[Message, ...] = ()
+    elif asked.parent_id:
+        before, new = asked.parent_id, asked.messages[_last_question(asked.messages) :]
+    else:
+        return _placed((), asked.messages, asked.begin)
+    turn = turns.by_message(before or "")
+    return _as_seen(_placed(turns.path(turn), new, asked.begin), asked) if turn else None
+
+
+def _by_transcript(asked: Asked, turns: Reader) -> Position:
+    digests = asked.digests()
+    turn = turns.by_digest(list(digests)) if digests else None
+    if turn is None or turn.digest is None:
+        return _placed((), asked.messages, asked.begin)
+    return _placed(turns.path(turn), asked.messages[digests[turn.digest] :], asked.begin)
+
+
+def _placed(path: Sequence[StoredTurn], new: tuple[Message, ...], begin: str) -> Position:
+    if len(new) > 1 and new[-1].role == "assistant":
+        return Position(tuple(path), new[:-1], begin, begun=new[-1].content)
+    return Position(tuple(path), new, begin)
+
+
+def _holds_answers(messages: Sequence[Message]) -> bool:
+    return any(message.role == "assistant" for message in messages)
+
+
+def _last_question(messages: Sequence[Message]) -> int:
+    """Where the person spoke last; what comes after are calls of tools for them, and results."""
+    return max((index for index, message in enumerate(messages) if message.role == "user"), default=-1)
+
+
+class _Said(NamedTuple):
+    """A question's place, of its turn on a path or of itself in a transcript, and the text of the answer to it."""
+
+    place: int
+    answer: str
+
+
+def _as_seen(position: Position, asked: Asked) -> Position:
+    """`position`, or from the first turn on that the client shows otherwise, what the client shows.
+
+    Answers are compared, white space aside, and not questions, which front ends send with more around
+    them than the person wrote. Turns from before what the client shows are not of its conversation.
+    """
+    stored = _said_on(position.path)
+    shown = _said_in(asked.messages[: len(asked.messages) - len(position.new)])
+    if len(shown) > len(stored) and position.path[0].parent is None:
+        return _placed((), asked.messages, asked.begin)
+    pairs = list(zip(reversed(stored), reversed(shown), strict=False))[::-1]
+    if not pairs:
+        return position
+    first = pairs[0][0].place
+    for (place, answer), seen in pairs:
+        if "".join(answer.split()) != "".join(seen.answer.split()):
+            start = next(first_seen.place for first_of_turn, first_seen in pairs if first_of_turn.place == place)
+            return _placed(position.path[first:place], asked.messages[start:], asked.begin)
+    return replace(position, path=position.path[first:])
+
+
+def _said_in(messages: Sequence[Message]) -> list[_Said]:
+    said: list[_Said] = []
+    for index, message in enumerate(messages):
+        _add(message, said, index if said else 0)
+    return said
+
+
+def _said_on(path: Sequence[StoredTurn]) -> list[_Said]:
+    """As a client shows it: where a turn goes on with an answer, all of it in one."""
+    said: list[_Said] = []
+    for index, turn in enumerate(path):
+        if turn.input:
+            for message in (*turn.input, Message("assistant", turn.answer)):
+                _add(message, said, index)
+        else:
+            said[-1:] = [_Said(said[-1].place if said else index, turn.answer)]
+    return said
+
+
+def _add(message: Message, said: list[_Said], place: int) -> None:
+    if message.role == "user":
+        said.append(_Said(place, ""))
+    elif message.role == "assistant" and said:
+        said[-1] = _Said(said[-1].place, said[-1].answer + message.content)

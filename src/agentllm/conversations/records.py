@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from agentllm.core import JsonObject, Message, ToolCall
+
+Status = Literal["running", "complete", "interrupted", "failed"]
+
+CONTINUE = Message("user", "Continue your last answer exactly where it stopped, without repeating any of it.")
+"""What an agent is told where a client wants more of an answer and says nothing new itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTurn:
     """A turn as it was stored: what the client said, what the agent did, and the text that was sent.
 
-    `parent` is the turn before it on its branch; `id` grows with time.
+    `parent` is the turn before it on its branch; `id` grows with time. A turn without `input`
+    goes on with the answer of its parent, and its `answer` holds that too. `message_id` is the
+    id that a front end gave the answer. `asked` is the digest of the visible conversation before
+    the answer, `digest` that after it.
     """
 
     id: int
     parent: int | None
+    status: Status
+    message_id: str | None
+    asked: str
+    digest: str | None
     input: tuple[Message, ...]
     output: tuple[Message, ...]
     answer: str
@@ -25,7 +37,23 @@ class StoredTurn:
 
     @property
     def messages(self) -> tuple[Message, ...]:
-        return (*self.input, *self.output)
+        """What the agent is given again of it alone; of an interrupted turn, what was sent."""
+        return self._messages_after("")
+
+    def _messages_after(self, answer: str) -> tuple[Message, ...]:
+        added = self.answer if self.input else self.answer.removeprefix(answer)
+        said = self.output or ((Message("assistant", added),) if added else ())
+        if self.input:
+            return (*self.input, *said)
+        return (CONTINUE, *said) if said else ()
+
+
+def messages_of(path: Iterable[StoredTurn]) -> Iterator[Message]:
+    """What the agent is given again of turns that follow each other; what an answer went on with is said once."""
+    answer = ""
+    for turn in path:
+        yield from turn._messages_after(answer)
+        answer = turn.answer
 
 
 def to_json(messages: Iterable[Message]) -> list[dict[str, Any]]:

@@ -1,179 +1,309 @@
-"""The store of conversations: SQLite in the data directory.
+"""The store of conversations: trees of turns, each of which names the turn before it.
 
-Every turn is a row that names the turn before it, so a conversation is a tree and a branch is
-read backwards from its newest turn, no further than an agent is given again. A write that
-fails is an error of the request; nothing is swallowed.
+A branch is read backwards from one turn, no further than an agent is given again, so that the
+cost of a turn does not grow with the past. Agno's own tables are not used: Agno reads all runs of
+a session for each run, and goes on without a word where it cannot write.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.exc import SQLAlchemyError
 
-from agentllm.conversations.records import StoredTurn, from_json, to_json
+from agentllm.conversations.database import Database, make_engine, reason
+from agentllm.conversations.digest import extended
+from agentllm.conversations.position import Asked, Position, locate
+from agentllm.conversations.records import Status, StoredTurn, from_json, to_json
+from agentllm.conversations.schema import RUNNING, conversations, turns, upgrade
 from agentllm.core import JsonObject, Message
 from agentllm.errors import ConfigurationError, StoreUnavailable
 
-log = logging.getLogger("agentllm.store")
+FILE = "agentllm.sqlite3"
 
-_FILE = "agentllm.sqlite3"
-_BUSY_SECONDS = 15
+START_PATIENCE = 1.0
+"""Seconds for which the begin of a turn is tried again; nothing has run yet."""
 
-_metadata = sa.MetaData()
+END_PATIENCE = 10.0
+"""Seconds for which the end of a turn is tried again, before the request fails."""
 
-_turns = sa.Table(
-    "turns",
-    _metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("conversation", sa.String(64), nullable=False),
-    sa.Column("parent", sa.ForeignKey("turns.id")),
-    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
-    sa.Column("input", sa.JSON, nullable=False),
-    sa.Column("output", sa.JSON, nullable=False),
-    sa.Column("answer", sa.Text, nullable=False),
-    sa.Column("state", sa.JSON(none_as_null=True)),
-    sa.Index("turns_by_conversation", "conversation", "id"),
-)
+FIRST_LOOK = 1
+"""How many of a transcript's last answers are looked for first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The conversation of a request and who owns it; `session` is None where the client named none."""
+
+    conversation: str
+    caller: str
+    agent: str
+    session: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A turn that was begun: its id, and where it stands."""
+
+    id: int
+    position: Position
 
 
 class Store:
-    """Turns on disk; may be used from several event loops and several processes at once."""
+    """Conversations on disk; may be used from several event loops and several processes at once."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self._path = data_dir / _FILE
-        self._engines: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncEngine] = WeakKeyDictionary()
+    def __init__(self, url: sa.URL) -> None:
+        self.url = url
+        self._database = Database(url)
 
     def create(self) -> None:
-        """Make the file and its tables where they are missing.
+        """Make the database where it is missing, and bring an older one up to date.
 
         Raises:
-            ConfigurationError: the folder cannot be made or written.
+            ConfigurationError: it cannot be made, reached or written, or is of a newer AgentLLM.
         """
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            engine = sa.create_engine(f"sqlite:///{self._path}", connect_args={"timeout": _BUSY_SECONDS})
-            with engine.begin() as connection:
-                _use_write_ahead_log(connection)
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                _metadata.create_all(connection)
-            engine.dispose()
+            if self.url.get_backend_name() == "sqlite" and self.url.database:
+                Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+            engine = make_engine(self.url)
+            try:
+                upgrade(engine)
+            finally:
+                engine.dispose()
         except (OSError, SQLAlchemyError) as error:
             raise ConfigurationError(
-                f"Conversations cannot be stored in {str(self._path)!r}: {_reason(error)}. "
-                "Set AGENTLLM_DATA_DIR to a folder that can be written."
+                f"Conversations cannot be stored in {self.url.render_as_string(hide_password=True)!r}: "
+                f"{reason(error)}. Set AGENTLLM_DATA_DIR to a folder that can be written, or AGENTLLM_DB_URL to a "
+                "database that can be reached."
             ) from None
 
-    async def branch(self, conversation: str, *, turns: int) -> list[StoredTurn]:
-        """The newest branch of a conversation, oldest turn first, its last `turns` turns only.
+    async def warm_up(self) -> None:
+        """Read once, so that the first turn need not wait for that.
 
         Raises:
             StoreUnavailable: it could not be read.
         """
-        async with self._connection("read") as connection:
-            rows = (await connection.execute(_BRANCH, {"conversation": conversation, "turns": turns})).all()
-        return [
-            StoredTurn(row.id, row.parent, from_json(row.input), from_json(row.output), row.answer, row.state)
-            for row in rows
-        ]
+        await self.conversation_with(["nothing"])
 
-    async def add(
-        self,
-        conversation: str,
-        *,
-        parent: int | None,
-        new: Sequence[Message],
-        output: Sequence[Message],
-        answer: str,
-        state: JsonObject | None,
-    ) -> None:
-        """Store a turn after `parent`; it is on disk when this returns.
+    async def conversation_with(self, digests: Sequence[str]) -> str | None:
+        """The conversation of the newest turn after which a transcript has the last of `digests` that is found.
 
         Raises:
-            StoreUnavailable: it could not be written, and nothing of it is stored.
+            StoreUnavailable: it could not be read.
         """
-        values = {
-            "conversation": conversation,
-            "parent": parent,
-            "input": to_json(new),
-            "output": to_json(output),
-            "answer": answer,
-            "state": state,
-        }
-        async with self._connection("written") as connection:
-            await connection.execute(_turns.insert(), values)
-            await connection.commit()
 
-    async def close(self) -> None:
-        """Close the connections of the running event loop."""
-        if engine := self._engines.pop(asyncio.get_running_loop(), None):
-            await engine.dispose()
+        def work(connection: sa.Connection) -> str | None:
+            for some in _from_the_end(digests):
+                found = connection.execute(_BY_DIGEST, {"digests": some}).all()
+                by_digest = {row.digest: str(row.conversation) for row in found}
+                if by_digest:
+                    return next(by_digest[digest] for digest in some if digest in by_digest)
+            return None
 
-    @asynccontextmanager
-    async def _connection(self, done: str) -> AsyncIterator[AsyncConnection]:
-        try:
-            async with self._engine().connect() as connection:
-                yield connection
-        except (SQLAlchemyError, UnicodeError) as error:
-            log.error("conversations could not be %s: %s", done, _reason(error))
-            raise StoreUnavailable(f"The conversation could not be {done}: its store is not available.") from None
+        return await self._database.run(work, patience=START_PATIENCE)
 
-    def _engine(self) -> AsyncEngine:
-        loop = asyncio.get_running_loop()
-        if loop not in self._engines:
-            engine = create_async_engine(
-                f"sqlite+aiosqlite:///{self._path}",
-                connect_args={"timeout": _BUSY_SECONDS},
-                pool_size=2,
-                max_overflow=0,
-            )
-            self._engines[loop] = engine
-        return self._engines[loop]
+    async def begin(self, place: Place, asked: Asked, *, window: int) -> Begun:
+        """Store what was asked, as a turn that is running; it is on disk when this returns.
+
+        At most `window` turns are read. A turn of the conversation that is still marked as running
+        is marked as interrupted: its process is gone, for the caller holds the conversation's lock.
+
+        Raises:
+            StoreUnavailable: it could not be read or written, and nothing of it is stored.
+        """
+
+        def work(connection: sa.Connection) -> Begun:
+            reader = _Turns(connection, place.conversation, window)
+            newest = reader.last()
+            if newest is None:
+                connection.execute(conversations.insert(), _owned(place))
+            elif newest.status == "running":
+                _interrupt(connection, newest)
+            position = locate(asked, reader)
+            values = {
+                "conversation": place.conversation,
+                "parent": position.parent and position.parent.id,
+                "status": "running",
+                "message_id": asked.message_id,
+                "asked": position.asked,
+                "input": to_json(position.new),
+                "output": [],
+                "answer": position.said_before,
+                "state": position.parent and position.parent.state,
+            }
+            return Begun(connection.execute(_INSERT, values).scalar_one(), position)
+
+        return await self._database.run(work, patience=START_PATIENCE)
+
+    async def finish(self, begun: Begun, *, output: Sequence[Message], answer: str, state: JsonObject | None) -> None:
+        """Store a whole turn; it is on disk when this returns. `answer` is all that the client shows of it.
+
+        Raises:
+            StoreUnavailable: it could not be written, or the conversation was deleted meanwhile.
+        """
+        values = {"output": to_json(output), "state": state, **_ended(begun, "complete", answer)}
+
+        def work(connection: sa.Connection) -> None:
+            if connection.execute(_UPDATE, {"turn": begun.id, **values}).rowcount != 1:
+                raise StoreUnavailable("The conversation was deleted during this turn, so its answer is not stored.")
+
+        await self._database.run(work, patience=END_PATIENCE)
+
+    def keep(self, begun: Begun, answer: str) -> None:
+        """Store soon how far the answer has come."""
+        self._database.run_soon(
+            lambda connection: connection.execute(_KEEP, {"turn": begun.id, "answer": answer}),
+        )
+
+    async def give_up(self, begun: Begun, status: Status, answer: str) -> None:
+        """Mark a turn that will not be finished; this is done even if the caller is cancelled meanwhile.
+
+        Raises:
+            StoreUnavailable: it could not be written.
+        """
+        values = _ended(begun, status, answer)
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(_GIVE_UP, {"turn": begun.id, **values})
+
+        await self._database.run(work, patience=START_PATIENCE)
+
+    def close(self) -> None:
+        """Write what is still to be written, and let go of the database."""
+        self._database.close()
 
 
-def _use_write_ahead_log(connection: sa.Connection) -> None:
-    """SQLite's busy timeout does not hold for this one; another process may be making the same file."""
-    deadline = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-            return
-        except OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
+class _Turns:
+    """The turns of one conversation, read in a transaction."""
+
+    def __init__(self, connection: sa.Connection, conversation: str, window: int) -> None:
+        self._connection = connection
+        self._conversation = conversation
+        self._window = window
+        self._last: StoredTurn | None = None
+
+    def last(self) -> StoredTurn | None:
+        """The turn that was begun last, whatever became of it."""
+        self._last = self._one(_LAST)
+        return self._last
+
+    def newest(self) -> StoredTurn | None:
+        if self._last is None or self._last.status in ("complete", "interrupted"):
+            return self._last
+        return self._one(_NEWEST)
+
+    def by_message(self, message_id: str) -> StoredTurn | None:
+        return self._one(_BY_MESSAGE, message_id=message_id)
+
+    def by_digest(self, digests: Sequence[str]) -> StoredTurn | None:
+        rows = self._connection.execute(
+            _BY_DIGEST_HERE, {"conversation": self._conversation, "digests": list(digests)}
+        ).all()
+        found = {turn.digest: turn for turn in map(stored_turn, rows)}
+        return next((found[digest] for digest in reversed(digests) if digest in found), None)
+
+    def path(self, turn: StoredTurn) -> list[StoredTurn]:
+        if turn.parent is None or self._window == 1:
+            return [turn]
+        rows = self._connection.execute(_PATH, {"turn": turn.parent, "turns": self._window - 1}).all()
+        return [*map(stored_turn, rows), turn]
+
+    def _one(self, query: sa.Select[tuple[object, ...]], **parameters: str) -> StoredTurn | None:
+        row = self._connection.execute(query, {"conversation": self._conversation, **parameters}).first()
+        return None if row is None else stored_turn(row)
 
 
-def _branch_query() -> sa.Select[tuple[int, int | None, object, object, str, object]]:
-    newest = (
-        sa.select(sa.func.max(_turns.c.id))
-        .where(_turns.c.conversation == sa.bindparam("conversation"))
-        .scalar_subquery()
+def stored_turn(row: sa.Row[tuple[object, ...]]) -> StoredTurn:
+    """The turn of a row of `turns`."""
+    return StoredTurn(
+        id=row.id,
+        parent=row.parent,
+        status=row.status,
+        message_id=row.message_id,
+        asked=row.asked,
+        digest=row.digest,
+        input=from_json(row.input),
+        output=from_json(row.output),
+        answer=row.answer,
+        state=row.state,
     )
-    branch = sa.select(_turns, sa.literal(1).label("depth")).where(_turns.c.id == newest).cte("branch", recursive=True)
+
+
+def _from_the_end(digests: Sequence[str]) -> Iterator[list[str]]:
+    """`digests`, the last first, in parts that grow: most transcripts are known up to their last answer."""
+    end, size = len(digests), FIRST_LOOK
+    while end > 0:
+        yield list(reversed(digests[max(0, end - size) : end]))
+        end, size = end - size, size * 8
+
+
+def _owned(place: Place) -> dict[str, str | None]:
+    return {"id": place.conversation, "caller": place.caller, "agent": place.agent, "session": place.session}
+
+
+def _ended(begun: Begun, status: Status, answer: str) -> dict[str, str]:
+    return {"status": status, "answer": answer, "digest": _digest(begun.position.asked, answer)}
+
+
+def _digest(asked: str, answer: str) -> str:
+    return extended(asked, [Message("assistant", answer)]) if answer else asked
+
+
+def _interrupt(connection: sa.Connection, turn: StoredTurn) -> None:
+    values = {"status": "interrupted", "answer": turn.answer, "digest": _digest(turn.asked, turn.answer)}
+    connection.execute(_GIVE_UP, {"turn": turn.id, **values})
+
+
+def interrupt_running(connection: sa.Connection, conversation: str) -> int:
+    """Mark the running turns of `conversation` as interrupted, whose lock the caller holds; returns their number."""
+    rows = connection.execute(_RUNNING, {"conversation": conversation}).all()
+    for row in rows:
+        _interrupt(connection, stored_turn(row))
+    return len(rows)
+
+
+_COLUMNS = [column for column in turns.c if column.name not in ("conversation", "created_at")]
+_HERE = turns.c.conversation == sa.bindparam("conversation")
+_LAST = sa.select(*_COLUMNS).where(_HERE).order_by(turns.c.id.desc()).limit(1)
+_NEWEST = sa.select(*_COLUMNS).where(_HERE, turns.c.status != "failed").order_by(turns.c.id.desc()).limit(1)
+_RUNNING = sa.select(*_COLUMNS).where(_HERE, RUNNING)
+_BY_MESSAGE = (
+    sa.select(*_COLUMNS)
+    .where(_HERE, turns.c.message_id == sa.bindparam("message_id"))
+    .order_by(turns.c.id.desc())
+    .limit(1)
+)
+_DIGESTS = turns.c.digest.in_(sa.bindparam("digests", expanding=True))
+_NEWEST_OF_EACH = sa.select(sa.func.max(turns.c.id)).where(_DIGESTS).group_by(turns.c.digest)
+_BY_DIGEST = sa.select(turns.c.digest, turns.c.conversation).where(turns.c.id.in_(_NEWEST_OF_EACH))
+_BY_DIGEST_HERE = sa.select(*_COLUMNS).where(turns.c.id.in_(_NEWEST_OF_EACH.where(_HERE)))
+_INSERT = turns.insert().returning(turns.c.id)
+_THIS = turns.c.id == sa.bindparam("turn")
+_UPDATE = (
+    turns.update()
+    .where(_THIS)
+    .values({name: sa.bindparam(name) for name in ("output", "state", "status", "answer", "digest")})
+)
+_KEEP = turns.update().where(_THIS, turns.c.status == "running").values(answer=sa.bindparam("answer"))
+_GIVE_UP = (
+    turns.update()
+    .where(_THIS, turns.c.status == "running")
+    .values({name: sa.bindparam(name) for name in ("status", "answer", "digest")})
+)
+
+
+def _path_query() -> sa.Select[tuple[object, ...]]:
+    path = sa.select(*_COLUMNS, sa.literal(1).label("depth")).where(_THIS).cte("path", recursive=True)
     before = (
-        sa.select(_turns, branch.c.depth + 1)
-        .join(branch, _turns.c.id == branch.c.parent)
-        .where(branch.c.depth < sa.bindparam("turns"))
+        sa.select(*_COLUMNS, path.c.depth + 1)
+        .join(path, turns.c.id == path.c.parent)
+        .where(path.c.depth < sa.bindparam("turns"))
     )
-    whole = branch.union_all(before)
-    return sa.select(whole.c.id, whole.c.parent, whole.c.input, whole.c.output, whole.c.answer, whole.c.state).order_by(
-        whole.c.depth.desc()
-    )
+    whole = path.union_all(before)
+    return sa.select(*(whole.c[column.name] for column in _COLUMNS)).order_by(whole.c.depth.desc())
 
 
-_BRANCH = _branch_query()
-
-
-def _reason(error: Exception) -> str:
-    """What went wrong, without the SQL and its parameters, which hold what people said."""
-    cause = getattr(error, "orig", None) or error
-    return str(getattr(cause, "strerror", None) or cause).partition("\n")[0]
+_PATH = _path_query()

@@ -1,0 +1,213 @@
+"""One connection to the database in a thread of its own, which does what comes together in one transaction.
+
+A commit waits for the disk, and a hop between threads costs more than a small query: so a turn
+is read and begun in one piece of work, and pieces of many turns share a commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+
+from agentllm.errors import StoreUnavailable
+
+log = logging.getLogger("agentllm.store")
+
+T = TypeVar("T")
+Work = Callable[[sa.Connection], T]
+
+BUSY_SECONDS = 5.0
+"""How long SQLite waits for another process to finish writing."""
+
+MOST_TOGETHER = 64
+"""Pieces of work in one transaction."""
+
+SOON = 0.25
+"""Seconds within which work that no one waits for is done."""
+
+_PAUSE = 0.05
+
+
+@dataclass(slots=True, eq=False)
+class _Job(Generic[T]):
+    work: Work[T]
+    patience: float
+    asked_at: float = field(default_factory=time.monotonic)
+    loop: asyncio.AbstractEventLoop | None = None
+    future: asyncio.Future[T] | None = None
+
+    def succeed(self, result: T) -> None:
+        self._tell(lambda future: future.set_result(result))
+
+    def fail(self, error: Exception) -> None:
+        self._tell(lambda future: future.set_exception(error))
+
+    def _tell(self, tell: Callable[[asyncio.Future[T]], None]) -> None:
+        future = self.future
+        if self.loop is None or future is None:
+            return
+
+        def told() -> None:
+            if not future.done():
+                tell(future)
+
+        try:
+            self.loop.call_soon_threadsafe(told)
+        except RuntimeError:
+            log.debug("the event loop that waited for the store is closed")
+
+
+class Database:
+    """May be used from several event loops at once. What is asked for is done even if its caller goes away."""
+
+    def __init__(self, url: sa.URL) -> None:
+        self._url = url
+        self._jobs: collections.deque[_Job[Any]] = collections.deque()
+        self._wakes = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+
+    async def run(self, work: Work[T], *, patience: float) -> T:
+        """Do `work` in a transaction. It may be called more than once, and sees what was undone in between.
+
+        A database that cannot be reached or is locked is tried again for `patience` seconds.
+
+        Raises:
+            StoreUnavailable: it still cannot be; nothing of `work` is in the database.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._add(_Job(work, patience, loop=loop, future=done))
+        return await done
+
+    def run_soon(self, work: Work[object]) -> None:
+        """Do `work` within `SOON` seconds, if the database can be reached; nothing is said if it cannot."""
+        self._add(_Job(work, 0.0))
+
+    def close(self) -> None:
+        """Do what is still asked for, and let go of the database; waits at most a few seconds."""
+        with self._wakes:
+            thread = self._thread
+            self._closing = True
+            self._wakes.notify()
+        if thread is not None:
+            thread.join(BUSY_SECONDS)
+
+    def _add(self, job: _Job[Any]) -> None:
+        with self._wakes:
+            if self._thread is None:
+                self._closing = False
+                self._thread = threading.Thread(target=self._serve, name="agentllm-store", daemon=True)
+                self._thread.start()
+            self._jobs.append(job)
+            if job.future is not None or len(self._jobs) == 1:
+                self._wakes.notify()
+
+    def _serve(self) -> None:
+        engine = make_engine(self._url)
+        while jobs := self._take():
+            _do(engine, jobs)
+        engine.dispose()
+
+    def _take(self) -> list[_Job[Any]]:
+        """The next pieces of work; none where the thread is to end, which takes no more from then on."""
+        with self._wakes:
+            while not self._is_urgent():
+                waited = self._jobs[0].asked_at + SOON - time.monotonic() if self._jobs else None
+                self._wakes.wait(waited)
+            jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), MOST_TOGETHER))]
+            if not jobs:
+                self._thread = None
+            return jobs
+
+    def _is_urgent(self) -> bool:
+        if self._closing or any(job.future is not None for job in self._jobs):
+            return True
+        return bool(self._jobs) and time.monotonic() - self._jobs[0].asked_at >= SOON
+
+
+def make_engine(url: sa.URL) -> sa.Engine:
+    """An engine for SQLite or PostgreSQL that never shows what is stored in an error.
+
+    Every transaction of SQLite begins by taking the right to write: one that reads first and finds
+    another process writing would otherwise fail at once. Connections with the option `only_reads` do not.
+    """
+    is_sqlite = url.get_backend_name() == "sqlite"
+    options = {"timeout": BUSY_SECONDS} if is_sqlite else {"connect_timeout": 5}
+    engine = sa.create_engine(url, connect_args=options, pool_size=1, max_overflow=0, hide_parameters=True)
+    if is_sqlite:
+        sa.event.listen(engine, "connect", _set_up_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def reason(error: Exception) -> str:
+    """What went wrong, in a line without SQL and its parameters, which hold what people said."""
+    cause = getattr(error, "orig", None) or error
+    return (str(getattr(cause, "strerror", None) or cause).splitlines() or [type(error).__name__])[0]
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    only_reads = connection.get_execution_options().get("only_reads", False)
+    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")  # which SQLite's busy timeout does not wait for
+            break
+        except sqlite3.Error as error:
+            is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE)
+    for pragma in ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _do(engine: sa.Engine, jobs: list[_Job[Any]]) -> None:
+    """Do `jobs` in one transaction, one by one where one of them spoils it, and again while one has patience."""
+    while jobs:
+        has_begun = False
+        try:
+            with engine.begin() as connection:
+                has_begun = True
+                results = [job.work(connection) for job in jobs]
+        except Exception as error:
+            if len(jobs) > 1 and has_begun and not getattr(error, "connection_invalidated", False):
+                log.debug("the work of %d turns is done one by one after %s", len(jobs), type(error).__name__)
+                for job in jobs:
+                    _do(engine, [job])
+                return
+            jobs = _those_with_patience(jobs, error)
+            if jobs:
+                time.sleep(_PAUSE)
+        else:
+            for job, result in zip(jobs, results, strict=True):
+                job.succeed(result)
+            return
+
+
+def _those_with_patience(jobs: list[_Job[Any]], error: Exception) -> list[_Job[Any]]:
+    """The jobs that are worth another try after `error`; the others have failed."""
+    can_pass, now = isinstance(error, (OperationalError, InterfaceError)), time.monotonic()
+    failed = [job for job in jobs if not can_pass or now - job.asked_at >= job.patience]
+    if failed and isinstance(error, (SQLAlchemyError, TypeError, ValueError)):
+        log.error("the store of conversations failed: %s", reason(error))
+        error = StoreUnavailable("The conversation could not be stored: its store is not available.")
+    for job in failed:
+        job.fail(error)
+    return [job for job in jobs if job not in failed]

@@ -1,0 +1,21 @@
+"""The digest of a visible conversation: what the client was given and gave, message by message."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+
+from agentllm.core import Message
+
+
+def extended(digest: str, messages: Iterable[Message]) -> str:
+    """The digest after `messages`, where `digest` is that before them: SHA-256 in hex, chained.
+
+    What begins a chain is an id that is known of one caller only, so that chains of two never meet.
+    """
+    for message in messages:
+        said = [message.role, message.content, [[call.id, call.name, call.arguments] for call in message.tool_calls]]
+        visible = json.dumps([*said, message.tool_call_id]).encode()
+        digest = hashlib.sha256(digest.encode() + visible).hexdigest()
+    return digest

@@ -1,0 +1,57 @@
+"""A stored conversation in the messages of OpenAI's chat format, branch by branch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from agentllm.conversations.records import StoredTurn, messages_of
+from agentllm.core import JsonObject, Message
+
+
+def newest_branch(turns: Sequence[StoredTurn]) -> int | None:
+    """The id of the turn with which the branch ends that was continued last; one that failed only if all did."""
+    ended = [turn.id for turn in turns if turn.status != "failed"]
+    return max(ended or [turn.id for turn in turns], default=None)
+
+
+def branch_ends(turns: Iterable[StoredTurn]) -> list[int]:
+    """The ids of the turns that none follows, oldest first: one for each branch."""
+    turns = list(turns)
+    followed = {turn.parent for turn in turns}
+    return sorted(turn.id for turn in turns if turn.id not in followed)
+
+
+def branch(turns: Iterable[StoredTurn], end: int) -> list[StoredTurn]:
+    """The turns of a branch, oldest first, to the one with the id `end`.
+
+    Raises:
+        KeyError: there is none.
+    """
+    by_id = {turn.id: turn for turn in turns}
+    path = [by_id[end]]
+    while (parent := path[-1].parent) is not None:
+        path.append(by_id[parent])
+    return path[::-1]
+
+
+def openai_messages(turns: Iterable[StoredTurn]) -> list[JsonObject]:
+    """The messages of `turns`, as an agent is given them again.
+
+    With calls of tools and their results, which clients do not see, and without system messages,
+    which are not stored. Where more of an answer was wanted, a message of the user says so.
+    """
+    return [openai_message(message) for message in messages_of(turns)]
+
+
+def openai_message(message: Message) -> JsonObject:
+    """`role` and `content`, and `tool_calls` or `tool_call_id` where there are any."""
+    exported: dict[str, object] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        exported["content"] = message.content or None
+        exported["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        exported["tool_call_id"] = message.tool_call_id
+    return exported  # type: ignore[return-value]
