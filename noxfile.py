@@ -10,8 +10,9 @@ ENVIRONMENT = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "AGNO_TELEMETRY": "false"
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """All tests that need no proxy process, with branch coverage of the parts that must not fail."""
-    session.run("pytest", "--cov", "--cov-report=", "-m", "not integration", *session.posargs, env=ENVIRONMENT)
+    """All tests that need no proxy process and no server, with branch coverage of the parts that must not fail."""
+    alone = "not integration and not postgres"
+    session.run("pytest", "--cov", "--cov-report=", "-m", alone, *session.posargs, env=ENVIRONMENT)
     if not session.posargs:
         parts = "src/agentllm/gateway/*,src/agentllm/core.py,src/agentllm/catalog/*"
         session.run("coverage", "report", f"--include={parts}", "--fail-under=95", "--show-missing")
@@ -19,8 +20,8 @@ def test(session: nox.Session) -> None:
 
 @nox.session
 def integration(session: nox.Session) -> None:
-    """The tests that start a real proxy and talk to it."""
-    session.run("pytest", "-m", "integration", *session.posargs, env=ENVIRONMENT)
+    """The tests that start a real proxy or PostgreSQL and talk to it."""
+    session.run("pytest", "-m", "integration or postgres", *session.posargs, env=ENVIRONMENT)
 
 
 @nox.session

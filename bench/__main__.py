@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from bench import first_request, live, memory, throughput
+from bench import conversations, first_request, live, memory, throughput
 from bench.contenders import CONTENDERS, Bench
 from bench.processes import ROOT, BenchError, LoadGenerator
 from bench.report import Section, page, say
@@ -22,6 +22,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Section]] = {
     "throughput": throughput.measure,
     "first-request": first_request.measure,
     "live": live.measure,
+    "conversations": conversations.measure,
     "memory": memory.measure,
 }
 

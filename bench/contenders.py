@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -52,6 +52,7 @@ class Running:
     contender: Contender
     port: int
     process: Process | None
+    folder: Path
 
     def target(self, kind: Kind) -> Target:
         """Its model that answers as `kind` says."""
@@ -69,20 +70,20 @@ class Bench:
     quick: bool
 
     @contextlib.contextmanager
-    def running(self, name: Name) -> Iterator[Running]:
-        """A contender, ready, in a folder of its own; stopped at the end of the block."""
+    def running(self, name: Name, env: Mapping[str, str] | None = None) -> Iterator[Running]:
+        """A contender, ready, in a folder of its own, with more variables; stopped at the end of the block."""
         contender = CONTENDERS[name]
         if contender.launch is None:
-            yield Running(contender, int(self.llm.url.rpartition(":")[2]), None)
+            yield Running(contender, int(self.llm.url.rpartition(":")[2]), None, self.folder)
             return
         port = free_port()
         folder = self.folder / f"{name}-{port}"
         folder.mkdir()
         launch = contender.launch(folder, port, self.llm.openai_base)
-        process = Process(launch.command, {**_environment(), **launch.env}, folder / "log.txt")
+        process = Process(launch.command, {**_environment(), **launch.env, **(env or {})}, folder / "log.txt")
         try:
             process.wait_ready(port, launch.ready)
-            yield Running(contender, port, process)
+            yield Running(contender, port, process, folder)
         finally:
             process.stop()
 
@@ -95,12 +96,11 @@ class Bench:
         clients: int = 1,
         seconds: float = 60.0,
         requests: int = 1_000_000,
-        ramp: float = 0.0,
-        timeout: float = 60.0,
+        **more: Any,
     ) -> Result:
-        """Put load on a contender; see `Job`."""
+        """Put load on a contender; see `Job`, of which `more` are further fields."""
         target = running.target(kind)
-        return self.load.run(Job(target, TOKENS[kind], stream, clients, seconds, requests, ramp, timeout))
+        return self.load.run(Job(target, TOKENS[kind], stream, clients, seconds, requests, **more))
 
     def only(self, *names: Name) -> Bench:
         """The same with those contenders of `names` that were chosen."""

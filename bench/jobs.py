@@ -27,7 +27,8 @@ class Target:
 class Job:
     """Load on one target, which must answer each request with exactly `tokens` numbered tokens.
 
-    `clients` connections ask one request after the other, each in a session of its own, until
+    `clients` connections ask one request after the other, each in a session of its own (or by turns
+    in `sessions` of them, whose names begin with `session`; or, without `store`, in none), until
     `seconds` have passed or `requests` have been sent in all; their first requests are spread over
     `ramp` seconds. An answer that takes longer than `timeout` seconds has failed.
     """
@@ -40,6 +41,9 @@ class Job:
     requests: int = 1_000_000
     ramp: float = 0.0
     timeout: float = 60.0
+    sessions: int = 0
+    session: str = ""
+    store: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,8 @@ async def _client(job: Job, tally: _Tally, start: float, index: int) -> None:
 
 
 async def _one(job: Job, tally: _Tally, connection: Connection) -> None:
-    request = request_bytes(job.target, uuid.uuid4().hex, stream=job.stream)
+    session = f"{job.session}-{tally.sent % job.sessions}" if job.sessions else uuid.uuid4().hex
+    request = request_bytes(job.target, session, stream=job.stream, store=job.store)
     start = time.perf_counter()
     try:
         tally.answers.append((start, await connection.ask(request, job.timeout)))

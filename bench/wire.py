@@ -35,7 +35,7 @@ class Answer:
     moments: Sequence[float]
 
 
-def request_bytes(target: Target, session: str, *, stream: bool) -> bytes:
+def request_bytes(target: Target, session: str, *, stream: bool, store: bool) -> bytes:
     """A whole HTTP request."""
     if target.dialect == "agentos":
         fields = {"message": PROMPT, "stream": str(stream).lower(), "session_id": session}
@@ -43,6 +43,8 @@ def request_bytes(target: Target, session: str, *, stream: bool) -> bytes:
         path, kind = f"/agents/{target.model}/runs", f"multipart/form-data; boundary={_BOUNDARY}"
     else:
         ask = {"model": target.model, "messages": [{"role": "user", "content": PROMPT}], "stream": stream}
+        if not store:
+            ask["store"] = False
         body = json.dumps(ask).encode()
         path, kind = "/v1/chat/completions", "application/json"
     head = (

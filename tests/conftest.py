@@ -8,7 +8,21 @@ from collections.abc import Iterator
 import pytest
 
 from agentllm.settings import load_settings
+from tests.postgres import Postgres
 from tests.proxy import clean_environment
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and "postgres" in item.fixturenames:
+            item.add_marker("postgres")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server for all tests that need one: each takes a `new_database`, and starts it again if it stops it."""
+    with Postgres() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -78,6 +78,13 @@ class Proxy:
         assert self._process is not None
         return self._process.pid
 
+    def kill(self) -> None:
+        """End it at once, with SIGKILL; its `with` block then has nothing to do."""
+        process, self._process = self._process, None
+        assert process is not None
+        process.kill()
+        process.wait(15)
+
     @property
     def log(self) -> str:
         """All that it has logged."""

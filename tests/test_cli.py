@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from typer.testing import CliRunner
 from agentllm.catalog.discovery import SHIPPED
 from agentllm.cli import app
 from agentllm.errors import ConfigurationError
-from agentllm.settings import TEST_KEY
+from agentllm.keys import hash_of
+from agentllm.settings import TEST_KEY, load_settings
 from tests.proxy import clean_environment, free_port
 
 AGENT = "from agno.agent import Agent\ndef weather() -> Agent:\n    'The weather of a city.'\n    return Agent()\n"
@@ -166,6 +168,102 @@ class TestThePublishedKey:
     def test_it_may_be_used_anywhere_by_one_who_says_so(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AGENTLLM_ALLOW_TEST_KEY", "1")
         assert not self.refused("0.0.0.0")
+
+
+class TestKeys:
+    @pytest.fixture(autouse=True)
+    def file(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setenv("AGENTLLM_KEYS", str(folder / "keys.yaml"))
+        return folder / "keys.yaml"
+
+    @staticmethod
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(app, ["keys", *arguments], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    @staticmethod
+    def refused(*arguments: str) -> str:
+        with pytest.raises(ConfigurationError) as caught:
+            CliRunner().invoke(app, ["keys", *arguments], catch_exceptions=False)
+        return caught.value.message
+
+    def test_a_key_is_shown_once_and_kept_as_its_hash(self, file: Path) -> None:
+        secret = self.run("add", "--user", "ada").strip()
+        assert secret.startswith("sk-")
+        assert secret not in file.read_text()
+        assert secret not in self.run("list", "--json")
+        (listed,) = json.loads(self.run("list", "--json"))
+        assert (listed["alias"], listed["user"], listed["hash"]) == ("ada", "ada", hash_of(secret))
+
+    def test_a_key_has_what_is_asked_for(self) -> None:
+        limits = ("--model", "agno/*", "--model", "x", "--rpm", "5", "--expires", "2090-01-01")
+        self.run("add", "--user", "ada", "--alias", "a", "--team", "t", *limits)
+        (listed,) = json.loads(self.run("list", "--json"))
+        del listed["hash"]
+        assert listed == {
+            "alias": "a",
+            "user": "ada",
+            "team": "t",
+            "models": ["agno/*", "x"],
+            "rpm": 5,
+            "expires": "2090-01-01T00:00:00Z",
+        }
+
+    def test_a_key_goes_by_alias_or_hash(self) -> None:
+        for alias in ("one", "two"):
+            self.run("add", "--user", "ada", "--alias", alias)
+        self.run("revoke", "one")
+        (left,) = json.loads(self.run("list", "--json"))
+        assert left["alias"] == "two"
+        self.run("revoke", left["hash"][:12])
+        assert self.run("list", "--json").strip() == "[]"
+
+    def test_the_list_is_a_table(self) -> None:
+        self.run("add", "--user", "ada")
+        header, row = self.run("list").splitlines()
+        assert header.split()[:3] == ["ALIAS", "HASH", "USER"]
+        assert row.split()[::2][:2] == ["ada", "ada"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "named"),
+        [
+            (("add", "--user", "a b"), "'a b'"),
+            (("add", "--user", "ada", "--rpm", "0"), "rpm 0"),
+            (("add", "--user", "ada", "--expires", "soon"), "'soon'"),
+            (("revoke", "nobody"), "'nobody'"),
+        ],
+    )
+    def test_what_cannot_be_is_named_and_nothing_written(
+        self, arguments: tuple[str, ...], named: str, file: Path
+    ) -> None:
+        assert named in self.refused(*arguments)
+        assert not file.exists()
+
+    @pytest.mark.parametrize("arguments", [("add", "--user", "ada"), ("list",), ("revoke", "ada")])
+    def test_without_a_file_the_setting_is_named(
+        self, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("AGENTLLM_KEYS")
+        load_settings.cache_clear()
+        assert "AGENTLLM_KEYS" in self.refused(*arguments)
+
+    def test_nothing_heavy_is_imported_for_them(self, folder: Path) -> None:
+        code = (
+            "import sys; from typer.testing import CliRunner; from agentllm.cli import app\n"
+            "assert CliRunner().invoke(app, ['keys', 'add', '--user', 'ada']).exit_code == 0\n"
+            "assert not {'litellm', 'agno', 'sqlalchemy'} & set(sys.modules)"
+        )
+        environment = clean_environment(AGENTLLM_KEYS=str(folder / "keys.yaml"))
+        subprocess.run([sys.executable, "-c", code], env=environment, cwd=folder, timeout=60, check=True)
+
+    def test_serve_stops_at_a_broken_file(self, folder: Path, file: Path) -> None:
+        (folder / "proxy_config.yaml").touch()
+        file.write_text("keys:\n- ada\n")
+        done = agentllm("serve", "--port", str(free_port()), folder=folder, AGENTLLM_KEYS=str(file))
+        assert done.returncode == 2
+        assert f"{file}, line 2" in done.stderr
+        assert "started" not in done.stdout
 
 
 def test_without_a_command_the_help_is_shown() -> None:

@@ -33,6 +33,12 @@ class TestPrincipal:
         ada = Caller("k", user="open-webui", end_user="ada")
         assert len({key.principal, ada.principal, Caller("k", user="open-webui", end_user="bob").principal}) == 3
 
+    def test_the_people_of_a_front_end_are_its_own_whatever_its_key(self) -> None:
+        ada = Caller("k", user="ops", end_user="ada", front_end="webui")
+        assert ada.principal == Caller("new", user="other", end_user="ada", front_end="webui").principal
+        assert ada.principal != Caller("k", user="ops", end_user="ada", front_end="slack").principal
+        assert ada.principal != Caller("k", user="webui", end_user="ada").principal
+
     @given(callers, callers)
     def test_it_is_equal_exactly_for_the_same_owner(self, one: Caller, other: Caller) -> None:
         def owner(caller: Caller) -> tuple[str | None, str | None, str | None]:
@@ -51,7 +57,7 @@ def test_what_a_request_leaves_out_is_unset() -> None:
     turn = Turn("t", "demo", Caller("k"), ())
     assert turn.parameters == Parameters()
     assert set(dataclasses.asdict(Parameters()).values()) == {None}
-    assert (turn.session, turn.conversation, turn.state) == (None, None, None)
+    assert (turn.place, turn.conversation, turn.state) == (None, None, None)
 
 
 @pytest.mark.parametrize("cls", [cls for cls in vars(core).values() if dataclasses.is_dataclass(cls)])

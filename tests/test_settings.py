@@ -19,17 +19,23 @@ def test_a_fresh_machine_needs_no_setting() -> None:
     assert settings.agents is None
     assert settings.data_dir == Path("data")
     assert settings.model is None
+    assert settings.task_model is None
     assert settings.secret is None
     assert settings.run_timeout == 600
     assert settings.history_turns == 20
     assert settings.allow_test_key is False
+    assert settings.keys is None
+    assert settings.trusted_frontends == ("master",)
+    assert settings.openwebui_jwt_secret is None
 
 
 @pytest.mark.parametrize(
     ("name", "text", "value"),
     [
         ("data_dir", "/var/lib/agentllm", Path("/var/lib/agentllm")),
+        ("keys", "/etc/agentllm/keys.yaml", Path("/etc/agentllm/keys.yaml")),
         ("model", "gemini/gemini-2.5-pro", "gemini/gemini-2.5-pro"),
+        ("task_model", "gemini-2.5-flash", "gemini-2.5-flash"),
         ("run_timeout", "1.5", 1.5),
         ("run_timeout", "86400", 86_400),
         ("history_turns", "1", 1),
@@ -94,10 +100,21 @@ class TestAgents:
         assert Settings.model_validate({"agents": os.pathsep.join(parts)}).agents == tuple(map(Path, parts))
 
 
+@pytest.mark.parametrize(
+    ("text", "names"), [("webui", ("webui",)), (" master , webui,,", ("master", "webui")), (",", ())]
+)
+def test_trusted_front_ends_are_parted_by_commas(
+    text: str, names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENTLLM_TRUSTED_FRONTENDS", text)
+    assert load_settings().trusted_frontends == names
+
+
 class TestBadValues:
     @pytest.mark.parametrize(
         ("variable", "value"),
         [
+            ("AGENTLLM_TASK_MODEL", "agno/demo"),
             ("AGENTLLM_RUN_TIMEOUT", "soon"),
             ("AGENTLLM_RUN_TIMEOUT", "0"),
             ("AGENTLLM_RUN_TIMEOUT", "-1"),
@@ -127,11 +144,12 @@ class TestBadValues:
         assert "AGENTLLM_RUN_TIMEOUT" in caught.value.message
         assert "AGENTLLM_HISTORY_TURNS" in caught.value.message
 
-    def test_a_secret_that_is_too_short_is_not_shown(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("AGENTLLM_SECRET", "hunter2")
+    @pytest.mark.parametrize("variable", ["AGENTLLM_SECRET", "AGENTLLM_OPENWEBUI_JWT_SECRET"])
+    def test_a_secret_that_is_too_short_is_not_shown(self, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(variable, "hunter2")
         with pytest.raises(ConfigurationError) as caught:
             load_settings()
-        assert "AGENTLLM_SECRET" in caught.value.message
+        assert variable in caught.value.message
         assert "hunter2" not in caught.value.message
         assert caught.value.__cause__ is None
 

@@ -1,23 +1,31 @@
-"""The command line: `agentllm serve` and `agentllm agents`."""
+"""The command line: `agentllm serve`, `agentllm agents`, `agentllm keys …` and `agentllm sessions …`."""
 
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import socket
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from dotenv import load_dotenv
 
+from agentllm import cli_sessions
 from agentllm.errors import ConfigurationError
 from agentllm.settings import TEST_KEY, Settings, load_settings
 
 DEFAULT_PORT = 8890
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+keys_app = typer.Typer(
+    no_args_is_help=True, help="The keys of a proxy without a database, in the file of AGENTLLM_KEYS."
+)
+app.add_typer(keys_app, name="keys")
+app.add_typer(cli_sessions.app, name="sessions")
 
 
 def main() -> None:
@@ -43,12 +51,15 @@ def serve(
 ) -> None:
     """Start the proxy, after checking what would keep it from working."""
     from agentllm.conversations import open_conversations
+    from agentllm.keys import KeyRing
 
     settings = load_settings()
     _check_key(host, settings)
     if not config.is_file():
         raise ConfigurationError(f"There is no configuration {str(config)!r}. Name one with --config.")
     _check_port(host, port)
+    if settings.keys is not None and not os.environ.get("DATABASE_URL"):
+        KeyRing(settings.keys)
     open_conversations(settings)
     litellm = Path(sys.executable).with_name("litellm")
     arguments = [str(litellm), "--config", str(config), "--host", host, "--port", str(port)]
@@ -67,6 +78,59 @@ def agents() -> None:
         typer.echo(f"agno/{agent.name}\t{agent.description}")
     if catalog.broken:
         raise typer.Exit(1)
+
+
+@keys_app.command("add")
+def add_key(
+    user: Annotated[str, typer.Option(help="Whose key it is: keys of one user share their conversations.")],
+    alias: Annotated[str | None, typer.Option(help="The key's name; the user's where none is given.")] = None,
+    team: Annotated[str | None, typer.Option(help="The user's team.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="A model that the key may use, * for anything; repeatable. Default: all.")
+    ] = None,
+    rpm: Annotated[int | None, typer.Option(help="Requests a minute, in each worker of the proxy.")] = None,
+    expires: Annotated[str | None, typer.Option(help="12h, 30d, 4w, or an ISO date or time in UTC.")] = None,
+) -> None:
+    """Make a key and print it; it is shown this once, and only its hash is kept."""
+    from agentllm.keys import KeyFile, make_key
+
+    file = KeyFile(_keys_path())
+    secret, key = make_key(alias or user, user=user, team=team, models=model, rpm=rpm, expires=expires)
+    file.add(key)
+    typer.echo(secret)
+
+
+@keys_app.command("list")
+def list_keys(as_json: Annotated[bool, typer.Option("--json", help="As JSON, with whole hashes.")] = False) -> None:
+    """List the keys, the expired ones too, by alias and the beginning of their hash."""
+    from agentllm.keys import KeyFile, table
+
+    path = _keys_path()
+    keys = KeyFile(path).read() if path.exists() else ()
+    if as_json:
+        typer.echo(json.dumps([key.model_dump(mode="json") for key in keys], indent=2))
+    else:
+        typer.echo(table(keys, datetime.now(UTC)))
+
+
+@keys_app.command("revoke")
+def revoke_key(
+    name: Annotated[str, typer.Argument(metavar="ALIAS|HASH", help="The alias, or 8 digits or more of the hash.")],
+) -> None:
+    """Take a key out of the file; a running proxy refuses it from its next request on."""
+    from agentllm.keys import KeyFile
+
+    revoked = KeyFile(_keys_path()).revoke(name)
+    typer.echo(f"The key {revoked.alias!r} is revoked.", err=True)
+
+
+def _keys_path() -> Path:
+    path = load_settings().keys
+    if path is None:
+        raise ConfigurationError(
+            "AGENTLLM_KEYS is not set. Set it, here and for the proxy, to the file that the keys are to be kept in."
+        )
+    return path
 
 
 def _check_key(host: str, settings: Settings) -> None:

@@ -50,19 +50,27 @@ class Caller:
     """Who asks, as the proxy authenticated them; nothing here is taken from a request body.
 
     `key` is the hash of the API key. `end_user` is set only where a trusted front end
-    forwarded one. Two callers are the same exactly if `principal` is equal.
+    forwarded one, and `front_end` is then the name by which it is trusted. Two callers are
+    the same exactly if `principal` is equal.
     """
 
     key: str
     user: str | None = None
     team: str | None = None
     end_user: str | None = None
+    front_end: str | None = None
 
     @property
     def principal(self) -> tuple[str, ...]:
-        """What owns a conversation: the person where one is known, else the key."""
+        """What owns a conversation: the person where one is known, else the key.
+
+        A forwarded person belongs to the front end: those of two never meet, and they stay who they
+        are when it gets another key under its name.
+        """
         owner = ("user", self.user) if self.user else ("key", self.key)
-        return (*owner, "end-user", self.end_user) if self.end_user else owner
+        if not self.end_user:
+            return owner
+        return (*(("front-end", self.front_end) if self.front_end else owner), "end-user", self.end_user)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +87,35 @@ class Parameters:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """What a client says of where in its conversations a request stands.
+
+    `session` is its id of the conversation. `message_id` is a front end's id of the answer to be,
+    `parent_id` that of the answer before it: None where it gives none, '' where none is before.
+    """
+
+    session: str | None = None
+    message_id: str | None = None
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How much of a conversation an agent is given again: at most so many turns, and what fits into so many
+    tokens of its model; None leaves the number to the settings, and the tokens unbounded."""
+
+    turns: int | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One request to one agent.
 
-    `messages` is all that the agent is to know of the conversation, the newest last.
-    `session` is the id that the client gave its conversation, None where nothing is stored;
-    `conversation` is the stored conversation that this became, `state` the agent's session
-    state in it. `drop_unsupported` lets a runtime ignore a parameter that its model cannot
-    take; otherwise it raises `UnsupportedParameter`.
+    `messages` is all that the agent is to know of the conversation, the newest last. `place` is
+    None where nothing is to be remembered or stored; `conversation` is the stored conversation
+    that it became, `state` the agent's session state in it. `drop_unsupported` lets a runtime
+    ignore a parameter that its model cannot take; otherwise it raises `UnsupportedParameter`.
     """
 
     id: str
@@ -96,7 +125,7 @@ class Turn:
     parameters: Parameters = field(default_factory=Parameters)
     stream: bool = False
     drop_unsupported: bool = False
-    session: str | None = None
+    place: Place | None = None
     conversation: str | None = None
     state: JsonObject | None = None
 
@@ -159,6 +188,11 @@ class Runtime(Protocol):
     @property
     def description(self) -> str | None:
         """What the agent says of itself, for model lists."""
+
+    @property
+    def memory(self) -> Memory:
+        """How much of a conversation it is given again."""
+        ...
 
     async def warm_up(self) -> None:
         """Load what the first run would have to wait for; runs nothing of the agent and asks no model."""

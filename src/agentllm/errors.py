@@ -5,6 +5,7 @@ AgentLLMError                  500 api_error
 │   └── UnsupportedParameter   400 invalid_request_error
 ├── AuthenticationFailed       401 authentication_error
 ├── UnknownAgent               404 not_found_error
+├── ConversationBusy           429 rate_limit_error
 ├── AgentUnavailable           503 service_unavailable_error
 ├── StoreUnavailable           503 service_unavailable_error
 ├── AgentFailed                500 api_error
@@ -26,6 +27,8 @@ class AgentLLMError(Exception):
 
     status: int = 500
     type: str = "api_error"
+    retry_after: int | None = None
+    """Seconds after which the same request may go well; None where nothing is known of that."""
 
     @property
     def message(self) -> str:
@@ -71,6 +74,20 @@ class UnknownAgent(AgentLLMError):
         shown = name if len(name) <= 80 else f"{name[:80]}…"
         agents = ", ".join(sorted(available)) or "none"
         super().__init__(f"There is no agent {shown!r}. Agents here: {agents}.")
+
+
+class ConversationBusy(AgentLLMError):
+    """Too many requests wait for one conversation already; nothing was run."""
+
+    status = 429
+    type = "rate_limit_error"
+
+    def __init__(self, waiting: int, *, retry_after: int) -> None:
+        super().__init__(
+            f"This conversation is busy: {waiting} requests wait for it already, and no more may. "
+            f"Try again in {retry_after} seconds."
+        )
+        self.retry_after = retry_after
 
 
 class AgentUnavailable(AgentLLMError):

@@ -18,6 +18,11 @@ PREFIX = "AGENTLLM_"
 TEST_KEY = "sk-agno-test-key-12345"
 """The published key that a fresh machine starts with; anyone can read it here."""
 
+MASTER = "master"
+"""What `AGENTLLM_TRUSTED_FRONTENDS` calls the master key; no other key can have the alias."""
+
+MOST_HISTORY_TURNS = 1_000
+
 PROVIDER_VARIABLES = ("GEMINI_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OLLAMA_API_BASE")
 """What chooses the default model: the first of these that is set."""
 
@@ -36,22 +41,54 @@ class Settings(BaseSettings):
     model: str | None = None
     """The model of the agents that ship, as `provider/id`; None chooses by the provider keys that are set."""
 
+    task_model: str | None = None
+    """The model that answers background tasks of front ends; None answers them without a model."""
+
     secret: SecretStr | None = Field(default=None, min_length=16)
     """The key that session ids are hashed with; None keeps one in the data directory."""
 
     run_timeout: float = Field(default=600.0, gt=0, le=86_400)
     """Seconds that one run of an agent may take."""
 
-    history_turns: int = Field(default=20, ge=1, le=1_000)
+    db_url: SecretStr | None = None
+    """The database of conversations, PostgreSQL or SQLite; None keeps a SQLite file in the data directory."""
+
+    retention_days: int | None = Field(default=None, ge=1, le=36_500)
+    """Days after its last turn for which a conversation is kept; None keeps it."""
+
+    history_turns: int = Field(default=20, ge=1, le=MOST_HISTORY_TURNS)
     """Turns of a conversation that an agent is given again."""
 
     allow_test_key: bool = False
     """Whether the published test key may be used on an address that is not loopback."""
 
-    @field_validator("data_dir")
+    keys: Path | None = None
+    """The YAML file of keys for a proxy without a database; None lets the master key in alone."""
+
+    trusted_frontends: Annotated[tuple[str, ...], NoDecode] = (MASTER,)
+    """Aliases or hashes of the keys whose forwarded end users count; `master` is the master key."""
+
+    openwebui_jwt_secret: SecretStr | None = Field(default=None, min_length=16)
+    """What trusted front ends sign `X-OpenWebUI-User-Jwt` with; None refuses such tokens."""
+
+    @field_validator("data_dir", "keys")
     @classmethod
-    def _expand_home(cls, value: Path) -> Path:
-        return value.expanduser()
+    def _expand_home(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser()
+
+    @field_validator("trusted_frontends", mode="before")
+    @classmethod
+    def _split_frontends(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("task_model")
+    @classmethod
+    def _refuse_agent(cls, value: str | None) -> str | None:
+        if value is not None and value.startswith("agno/"):
+            raise ValueError("background tasks run no agent; name a language model")
+        return value
 
     @field_validator("agents", mode="before")
     @classmethod
@@ -80,7 +117,7 @@ def load_settings() -> Settings:
 def _problem(field: str, reason: str) -> str:
     name = f"{PREFIX}{field.upper()}"
     given = next((value for variable, value in os.environ.items() if variable.upper() == name), None)
-    value = "(hidden)" if field == "secret" else repr(given)
+    value = "(hidden)" if field.endswith("secret") else repr(given)
     return f"{name}={value}: {reason}"
 
 

@@ -13,12 +13,14 @@ from litellm.utils import custom_llm_setup
 
 from agentllm.catalog import Catalog
 from agentllm.conversations import Conversations
+from agentllm.conversations.locks import Locks
 from agentllm.conversations.store import Store
 from agentllm.core import Agent, Runtime
 from agentllm.gateway.bridge import HomeLoop
 from agentllm.gateway.failures import PROVIDER
 from agentllm.gateway.handler import AgentHandler
 from agentllm.runtimes import is_agent, runtime_for
+from tests.conversations.disk import sqlite_url
 from tests.runtimes.agno.spoken import HOME
 
 with warnings.catch_warnings():
@@ -59,17 +61,19 @@ def home() -> HomeLoop:
 @pytest.fixture
 def serve(home: HomeLoop, tmp_path: Path) -> Iterator[Serve]:
     """Serves agents or runtimes, given by their names, as models of LiteLLM in this process."""
-    store = Store(tmp_path)
+    store = Store(sqlite_url(tmp_path))
 
-    def serve(*, run_timeout: float = 60.0, on: HomeLoop | None = None, **agents: object) -> AgentHandler:
+    def serve(
+        *, run_timeout: float = 60.0, on: HomeLoop | None = None, task_model: str | None = None, **agents: object
+    ) -> AgentHandler:
         runtimes = {name: runtime_for(agent) if is_agent(agent) else agent for name, agent in agents.items()}
         catalog = Catalog({name: Agent(name, "", cast("Runtime", runtime)) for name, runtime in runtimes.items()})
         store.create()
-        conversations = Conversations(store, b"a secret of a test", history_turns=20)
-        handler = AgentHandler(catalog, conversations, on or home, run_timeout=run_timeout)
+        conversations = Conversations(store, b"a secret of a test", Locks(), history_turns=20)
+        handler = AgentHandler(catalog, conversations, on or home, run_timeout=run_timeout, task_model=task_model)
         litellm.custom_provider_map = [{"provider": PROVIDER, "custom_handler": handler}]
         custom_llm_setup()  # type: ignore[no-untyped-call]
         return handler
 
     yield serve
-    home.run(store.close())
+    store.close()

@@ -11,13 +11,14 @@ from agentllm.errors import (
     AgentLLMError,
     AgentUnavailable,
     AuthenticationFailed,
+    ConversationBusy,
     InvalidRequest,
     ModelFailed,
     RunTimedOut,
     StoreUnavailable,
     UnknownAgent,
 )
-from agentllm.gateway.failures import FailedCalls, to_litellm
+from agentllm.gateway.failures import STREAM_HEADERS, FailedCalls, to_litellm
 
 ME, OTHER = Caller("key", "me"), Caller("key", "other")
 
@@ -49,6 +50,19 @@ def test_an_error_keeps_its_status_and_message_and_is_not_tried_again(
     assert getattr(made, "status_code", None) == status
     assert getattr(made, "num_retries", None) == 0
     assert error.message in str(made)
+
+
+def test_when_to_try_again_is_told_in_a_header_of_a_plain_answer_and_of_a_stream() -> None:
+    busy = ConversationBusy(16, retry_after=5)
+    assert getattr(to_litellm(busy, "demo"), "headers", None) == {"retry-after": "5"}
+    assert not hasattr(to_litellm(AgentFailed("x"), "demo"), "headers")
+    headers = {"llm_provider-date": "today"}
+    token = STREAM_HEADERS.set(headers)
+    to_litellm(AgentFailed("x"), "demo")
+    assert "retry-after" not in headers
+    to_litellm(busy, "demo")
+    assert headers == {"llm_provider-date": "today", "retry-after": "5"}
+    STREAM_HEADERS.reset(token)
 
 
 def test_an_unexpected_error_is_logged_whole_and_told_without_its_content(caplog: pytest.LogCaptureFixture) -> None:

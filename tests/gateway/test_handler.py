@@ -14,7 +14,7 @@ import pytest
 from agno.exceptions import ModelProviderError
 from litellm.types.utils import ModelResponse
 
-from agentllm.core import Usage
+from agentllm.core import Memory, Usage
 from agentllm.errors import RunTimedOut
 from agentllm.gateway.bridge import HomeLoop
 from agentllm.gateway.handler import AgentHandler
@@ -294,6 +294,7 @@ def test_an_unexpected_error_is_told_without_its_content(
         """A runtime with a mistake."""
 
         name = description = None
+        memory = Memory()
 
         async def run(self, turn: object) -> Any:
             yield Usage()

@@ -10,11 +10,12 @@ import litellm
 import pytest
 from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
 from litellm.proxy import proxy_server
-from litellm.proxy._types import ProxyException
+from litellm.proxy._types import ProxyException, UserAPIKeyAuth
 from litellm.router import Router
 
 from agentllm.catalog import BrokenAgent, Catalog
 from agentllm.core import Agent
+from agentllm.gateway.callers import MASTER_KEY
 from agentllm.gateway.hooks import AgentHooks
 from agentllm.runtimes import runtime_for
 from tests.gateway.conftest import Serve
@@ -64,6 +65,18 @@ async def test_an_unknown_agent_is_404_and_lists_those_there_are(
         await before(hooks, {"model": "agno/nobody"})
     assert (raised.value.code, raised.value.type, raised.value.param) == ("404", "not_found_error", "model")
     assert "demo" in raised.value.message
+
+
+@pytest.mark.parametrize("model", ["agno/demo", "mine"])
+async def test_a_person_who_is_not_to_be_believed_is_401_before_anything_is_routed(
+    hooks: AgentHooks, model: str
+) -> None:
+    key = UserAPIKeyAuth(api_key=MASTER_KEY)
+    data = {"model": model, "proxy_server_request": {"headers": {"x-openwebui-user-jwt": "forged"}}}
+    with pytest.raises(ProxyException) as raised:
+        await hooks.async_pre_call_hook(key, None, data, "acompletion")
+    assert (raised.value.code, raised.value.type) == ("401", "authentication_error")
+    await hooks.async_pre_call_hook(key, None, {**data, "model": "gpt"}, "acompletion")
 
 
 async def test_a_broken_agent_is_503_without_its_cause(hooks: AgentHooks) -> None:

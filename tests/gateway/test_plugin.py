@@ -69,7 +69,7 @@ async def proxy(monkeypatch: pytest.MonkeyPatch) -> Any:
     if tasks:
         await asyncio.wait(tasks)
     for handler in STARTED:
-        await handler._conversations.close()
+        handler._conversations.close()
     STARTED.clear()
     gc.unfreeze()
 
@@ -119,7 +119,7 @@ def registered() -> Iterator[None]:
     plugin.register()
     yield
     handler: Any = litellm.custom_provider_map[-1]["custom_handler"]
-    handler._home.run(handler._conversations.close())
+    handler._conversations.close()
 
 
 @pytest.mark.usefixtures("registered")
@@ -191,6 +191,25 @@ def test_our_keys_rule_where_litellm_has_no_database_of_keys(
     if database is not None:
         monkeypatch.setenv("DATABASE_URL", database)
     assert plugin.custom_auth is expected
+
+
+async def test_a_broken_file_of_keys_stops_the_start_and_is_named(
+    proxy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keys.yaml").write_text("keys:\n- ada\n")
+    monkeypatch.setenv("AGENTLLM_KEYS", str(tmp_path / "keys.yaml"))
+    with pytest.raises(ConfigurationError, match=r"keys\.yaml, line 2"):
+        start()
+
+
+async def test_with_a_database_the_file_of_keys_is_not_read_and_that_is_said(
+    proxy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "keys.yaml").write_text("keys:\n- ada\n")
+    monkeypatch.setenv("AGENTLLM_KEYS", str(tmp_path / "keys.yaml"))
+    monkeypatch.setenv("DATABASE_URL", "postgresql://x")
+    start()
+    assert "AGENTLLM_KEYS is not read" in caplog.text
 
 
 async def test_reading_the_handler_starts_agentllm_in_the_proxy_once(proxy: Any) -> None:

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from litellm.types.utils import Message as LiteLLMMessage
 
-from agentllm.core import Caller, Message, Parameters, ToolCall
+from agentllm.core import Caller, Message, Parameters, Place, ToolCall
 from agentllm.errors import InvalidRequest, UnsupportedParameter
-from agentllm.gateway.request import HEALTH_CHECK_TAG, LONGEST_SESSION_ID, MASTER_KEY, Request
+from agentllm.gateway.callers import MASTER_KEY
+from agentllm.gateway.openwebui import Task
+from agentllm.gateway.request import HEALTH_CHECK_TAG, Request
 
 HI = {"role": "user", "content": "hi"}
 
@@ -59,7 +61,7 @@ def test_without_a_proxy_there_is_nothing_to_know(litellm_params: dict[str, Any]
     assert not bare.is_health_check
     assert bare.call_id is None
     assert bare.timeout is None
-    assert bare.turn(stream=False).session is None
+    assert bare.turn(stream=False).place == Place()
 
 
 def test_the_caller_is_whom_the_proxy_authenticated() -> None:
@@ -129,29 +131,10 @@ def test_the_turn_is_for_the_agent_and_streams_as_asked(stream: bool) -> None:
     assert first.id != second.id
 
 
-# The session
-
-
-def test_a_session_is_named_by_our_header_or_open_webui_s() -> None:
-    assert with_headers(x_agentllm_session_id="s").turn(stream=False).session == "s"
-    assert with_headers(x_openwebui_chat_id="c").turn(stream=False).session == "c"
-    assert with_headers(x_agentllm_session_id="s", x_openwebui_chat_id="c").turn(stream=False).session == "s"
-
-
-def test_an_empty_session_id_is_none() -> None:
-    assert with_headers(x_agentllm_session_id="").turn(stream=False).session is None
-
-
-def test_the_longest_session_id_is_taken_and_a_longer_one_refused() -> None:
-    longest = "x" * LONGEST_SESSION_ID
-    assert with_headers(x_agentllm_session_id=longest).turn(stream=False).session == longest
-    with pytest.raises(InvalidRequest, match=str(LONGEST_SESSION_ID)):
-        with_headers(x_agentllm_session_id=f"{longest}x").turn(stream=False)
-
-
-def test_a_background_task_belongs_to_no_session() -> None:
-    headers = {"x-openwebui-chat-id": "c", "x-agentllm-task": "title"}
-    assert request(metadata={"headers": headers}).turn(stream=False).session is None
+def test_a_background_task_is_told_from_a_turn() -> None:
+    task = with_headers(x_openwebui_chat_id="c", x_agentllm_task="title_generation").background_task(stream=False)
+    assert task == Task("title_generation", "hi")
+    assert with_headers(x_openwebui_chat_id="c").background_task(stream=False) is None
 
 
 # Messages

@@ -14,13 +14,15 @@ from litellm.router import Router
 
 from agentllm.catalog import Catalog
 from agentllm.conversations import Conversations
+from agentllm.conversations.locks import Locks
 from agentllm.conversations.store import Store
-from agentllm.core import Agent, Event, Finished, Turn, Usage
+from agentllm.core import Agent, Event, Finished, Memory, Turn, Usage
 from agentllm.errors import StoreUnavailable
 from agentllm.gateway import auth
 from agentllm.gateway.bridge import HomeLoop
 from agentllm.gateway.registration import register
 from agentllm.gateway.warmup import ask_once, rehearse
+from tests.conversations.disk import sqlite_url
 from tests.gateway.conftest import Serve
 
 
@@ -28,6 +30,7 @@ class Counting:
     """A runtime that counts what is asked of it."""
 
     name = description = None
+    memory = Memory()
 
     def __init__(self) -> None:
         self.warmed = self.ran = 0
@@ -61,9 +64,9 @@ def catalog(runtime: Counting) -> Catalog:
 
 @pytest.fixture
 def conversations(tmp_path: Path) -> Conversations:
-    store = Store(tmp_path)
+    store = Store(sqlite_url(tmp_path))
     store.create()
-    return Conversations(store, b"a secret of a test", history_turns=20)
+    return Conversations(store, b"a secret of a test", Locks(), history_turns=20)
 
 
 async def test_a_rehearsal_warms_each_runtime_on_a_loop_of_its_own_and_runs_none(
@@ -74,7 +77,7 @@ async def test_a_rehearsal_warms_each_runtime_on_a_loop_of_its_own_and_runs_none
     assert asyncio.get_running_loop() not in runtime.loops
 
 
-async def test_the_proxy_is_asked_once_plain_and_once_streamed_and_no_agent_is_run(
+async def test_the_proxy_is_asked_plain_and_streamed_and_no_agent_is_run(
     runtime: Counting, catalog: Catalog, conversations: Conversations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert proxy_server.llm_router is not None
@@ -92,8 +95,8 @@ async def test_the_proxy_is_asked_once_plain_and_once_streamed_and_no_agent_is_r
 
     monkeypatch.setattr(proxy_server, "app", listening)
     await ask_once(catalog, conversations)
-    await conversations.close()
-    assert asked == [("/v1/chat/completions", "200")] * 2
+    conversations.close()
+    assert asked == [("/v1/chat/completions", "200")] * 6
     assert runtime.ran == 0
 
 
@@ -102,7 +105,7 @@ async def test_without_agents_nothing_is_asked(
 ) -> None:
     monkeypatch.setattr(proxy_server, "app", None)
     await ask_once(Catalog({}), conversations)
-    await conversations.close()
+    conversations.close()
 
 
 async def test_a_proxy_that_refuses_is_left_to_its_clients(
@@ -110,12 +113,14 @@ async def test_a_proxy_that_refuses_is_left_to_its_clients(
 ) -> None:
     monkeypatch.setattr(proxy_server, "master_key", None)
     await ask_once(catalog, conversations)
-    await conversations.close()
+    conversations.close()
     assert runtime.ran == 0
 
 
 def test_a_store_that_cannot_be_read_is_told_at_the_start(home: HomeLoop, catalog: Catalog, tmp_path: Path) -> None:
-    never_made = Conversations(Store(tmp_path / "nowhere"), b"a secret of a test", history_turns=20)
+    never_made = Conversations(
+        Store(sqlite_url(tmp_path / "nowhere")), b"a secret of a test", Locks(), history_turns=20
+    )
     with pytest.raises(StoreUnavailable):
         home.run(ask_once(catalog, never_made))
-    home.run(never_made.close())
+    never_made.close()

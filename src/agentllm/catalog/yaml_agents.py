@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from agentllm.catalog.loading import import_object
 from agentllm.errors import ConfigurationError
+from agentllm.settings import MOST_HISTORY_TURNS
 
 
 def _as_tuple(value: object) -> object:
@@ -36,6 +37,8 @@ class AgentDefinition(BaseModel):
     instructions: Strings = ()
     tools: Strings = ()
     """Toolkit classes or functions, each as `module.attribute` or `module:attribute`."""
+    history_turns: Annotated[int, Field(ge=1, le=MOST_HISTORY_TURNS)] | None = None
+    """Turns of a conversation that the agent is given again; None leaves it to `AGENTLLM_HISTORY_TURNS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,13 @@ def build_agent(name: str, definition: AgentDefinition, folder: Path) -> object:
     from agentllm.runtimes.agno import make_agent
 
     tools = [_tool(reference, folder) for reference in definition.tools]
-    return make_agent(name, model=definition.model, instructions=definition.instructions, tools=tools)
+    return make_agent(
+        name,
+        model=definition.model,
+        instructions=definition.instructions,
+        tools=tools,
+        history_turns=definition.history_turns,
+    )
 
 
 def _tool(reference: str, folder: Path) -> object:

@@ -36,16 +36,20 @@ class _IdentifiedChunk(dict[str, object]):
 
 @dataclass(slots=True)
 class Answer:
-    """One answer being sent: all its chunks carry one id and one time of creation."""
+    """One answer being sent: all its chunks carry one id and one time of creation, that of the first.
+
+    LiteLLM gives its own chunks the time at which it got the first, so this is not set before.
+    """
 
     model: str
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4()}")
-    created: int = field(default_factory=lambda: int(time.time()))
+    created: int = 0
     _last_text: str = ""
 
     async def chunks(self, events: AsyncIterator[Event]) -> AsyncGenerator[Chunk, None]:
         """The events of one turn as chunks; usage stands before the finish chunk, as LiteLLM loses it otherwise."""
         async for event in events:
+            self.created = self.created or int(time.time())
             if isinstance(event, Text):
                 yield self._text(event.text)
             elif isinstance(event, Reasoning):
@@ -92,7 +96,7 @@ async def whole_answer(events: AsyncIterator[Event], response: ModelResponse, mo
             reason = event.reason
     message = Message(role="assistant", content=text, reasoning_content=reasoning or None)
     answer = Answer(model)
-    response.id, response.created, response.model = answer.id, answer.created, model
+    response.id, response.created, response.model = answer.id, int(time.time()), model
     response.choices = [Choices(finish_reason=reason, index=0, message=message)]
     response.usage = litellm_usage(usage)  # type: ignore[attr-defined]  # LiteLLM sets it this way
     return response

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
 import litellm.exceptions as litellm_errors
 
 from agentllm.core import Caller
-from agentllm.errors import AgentFailed, AgentLLMError
+from agentllm.errors import AgentFailed, AgentLLMError, AuthenticationFailed, InvalidRequest, UnknownAgent
 
 log = logging.getLogger("agentllm.gateway")
 
 PROVIDER = "agno"
 """LiteLLM's name for our agents: what stands before the slash in a model's name."""
+
+MARK = "agentllm_quotes_request"
+"""The attribute of exceptions made here that says whether their text may quote the request."""
+
+STREAM_HEADERS: ContextVar[dict[str, Any] | None] = ContextVar("agentllm_stream_headers", default=None)
+"""Headers that LiteLLM's proxy adds to the streamed answer of this request; they count until its first chunk."""
 
 _BY_STATUS: dict[int, type[Exception]] = {
     400: litellm_errors.BadRequestError,
@@ -44,9 +51,21 @@ def to_litellm(error: Exception, model: str) -> Exception:
 
     It says that the call must not be tried again, because an agent may have acted already.
     """
-    made = _make(as_ours(error, model), model)
+    ours = as_ours(error, model)
+    made = _make(ours, model)
+    mark(made, ours)
     made.num_retries = 0  # type: ignore[attr-defined]  # LiteLLM's router reads it
+    if ours.retry_after is not None:
+        headers = {"retry-after": str(ours.retry_after)}
+        made.headers = headers  # type: ignore[attr-defined]  # and its proxy this, where nothing is streamed
+        if (of_stream := STREAM_HEADERS.get()) is not None:
+            of_stream.update(headers)
     return made
+
+
+def mark(made: Exception, error: AgentLLMError) -> None:
+    """Note on `made`, which is to tell of `error`, whether that may quote the request."""
+    setattr(made, MARK, isinstance(error, InvalidRequest | UnknownAgent | AuthenticationFailed))
 
 
 def _make(error: AgentLLMError, model: str) -> Exception:

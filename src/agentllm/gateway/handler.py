@@ -14,12 +14,13 @@ from litellm.types.utils import ModelResponse
 from agentllm.catalog import Catalog
 from agentllm.conversations import Conversations
 from agentllm.core import Event, Finished, Text, Usage
-from agentllm.errors import RunTimedOut
+from agentllm.errors import AgentUnavailable, RunTimedOut
 from agentllm.gateway.bridge import HomeLoop
 from agentllm.gateway.chunks import Answer, Chunk, whole_answer
 from agentllm.gateway.coalesce import coalesce
 from agentllm.gateway.failures import FailedCalls, as_ours, to_litellm
 from agentllm.gateway.request import Request
+from agentllm.gateway.tasks import run_task
 from agentllm.llm.router import CALLER_METADATA
 
 log = logging.getLogger("agentllm.gateway")
@@ -32,12 +33,21 @@ class AgentHandler(CustomLLM):
     stand for. An agent runs once for each call, also where LiteLLM tries again.
     """
 
-    def __init__(self, catalog: Catalog, conversations: Conversations, home: HomeLoop, *, run_timeout: float) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        conversations: Conversations,
+        home: HomeLoop,
+        *,
+        run_timeout: float,
+        task_model: str | None = None,
+    ) -> None:
         super().__init__()
         self._catalog = catalog
         self._conversations = conversations
         self._home = home
         self._run_timeout = run_timeout
+        self._task_model = task_model
         self._failed = FailedCalls()
 
     def completion(self, *args: Any, **kwargs: Any) -> ModelResponse:
@@ -89,19 +99,30 @@ class AgentHandler(CustomLLM):
         if request.is_retry and (error := self._failed.recall(request.call_id, caller, request.agent)):
             raise error
         try:
-            agent = self._catalog.get(request.agent)
-            turn = request.turn(stream=stream)
-            CALLER_METADATA.set(request.caller_metadata)
             limit = min(self._run_timeout, request.timeout or self._run_timeout)
-            log.info("turn %s of agent %s begins", turn.id, agent.name)
-            async with aclosing(self._conversations.run(agent.runtime, turn)) as events:
-                async for event in _within(events, limit, agent.name):
+            async with aclosing(self._begin(request, stream=stream)) as events:
+                async for event in _within(events, limit, request.agent):
                     yield event
         except Exception as error:
             failure = as_ours(error, request.agent)
             log.warning("call %s of agent %r failed: %s", request.call_id, request.agent, type(failure).__name__)
             self._failed.remember(request.call_id, caller, request.agent, failure)
             raise failure from None
+
+    def _begin(self, request: Request, *, stream: bool) -> AsyncGenerator[Event, None]:
+        """The events of the agent's turn, or of a background task, which no agent is run for."""
+        agent = self._catalog.get(request.agent)
+        if request.is_for_background_task:
+            raise AgentUnavailable(
+                f"The model for background tasks leads to the agent {agent.name!r}, which is not run for them. "
+                "Set AGENTLLM_TASK_MODEL to a language model."
+            )
+        if task := request.background_task(stream=stream):
+            return run_task(task, request, self._task_model, stream=stream)
+        turn = request.turn(stream=stream)
+        CALLER_METADATA.set(request.caller_metadata)
+        log.info("turn %s of agent %s begins", turn.id, agent.name)
+        return self._conversations.run(agent.runtime, turn)
 
 
 async def _within(events: AsyncIterator[Event], limit: float, agent: str) -> AsyncGenerator[Event, None]:

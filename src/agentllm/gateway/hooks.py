@@ -7,11 +7,13 @@ from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
-from litellm.proxy._types import ProxyException
+from litellm.proxy._types import ProxyException, UserAPIKeyAuth
+from litellm.router import Router
 
 from agentllm.catalog import Catalog
-from agentllm.errors import AgentLLMError
-from agentllm.gateway.failures import PROVIDER
+from agentllm.errors import AgentLLMError, AgentUnavailable, InvalidRequest, UnknownAgent
+from agentllm.gateway.callers import caller_of
+from agentllm.gateway.failures import PROVIDER, STREAM_HEADERS, mark
 from agentllm.gateway.registration import is_served_here
 
 
@@ -25,22 +27,28 @@ class AgentHooks(CustomLogger):
     async def async_pre_call_hook(
         self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: Any
     ) -> None:
-        """Answer for models `agno/…` that the router does not know, which LiteLLM would call a bad request.
+        """Refuse callers whom a front end forwards in a way that is not to be believed, and answer for models
+        `agno/…` that the router does not know, which LiteLLM would call a bad request.
 
         Nothing reaches the router, so nothing cools down.
         """
         from litellm.proxy import proxy_server
 
         model = data.get("model")
-        if not isinstance(model, str) or not model.startswith(f"{PROVIDER}/"):
-            return
-        router = proxy_server.llm_router
-        if router is not None and (model in router.model_names or model in router.model_group_alias):
+        if not is_served_here(proxy_server.llm_router, model):
             return
         try:
-            self._catalog.get(model.removeprefix(f"{PROVIDER}/"))
+            if isinstance(user_api_key_dict, UserAPIKeyAuth):
+                _check_caller(user_api_key_dict, data)
+            self._check_model(str(model), proxy_server.llm_router)
         except AgentLLMError as error:
-            raise ProxyException(message=error.message, type=error.type, param="model", code=error.status) from None
+            raise _as_answer(error) from None
+
+    def _check_model(self, model: str, router: Router | None) -> None:
+        if router is not None and (model in router.model_names or model in router.model_group_alias):
+            return
+        if model.startswith(f"{PROVIDER}/"):
+            self._catalog.get(model.removeprefix(f"{PROVIDER}/"))
 
     async def async_post_call_response_headers_hook(
         self,
@@ -50,14 +58,32 @@ class AgentHooks(CustomLogger):
         request_headers: dict[str, str] | None = None,
         litellm_call_info: dict[str, Any] | None = None,
     ) -> dict[str, str] | None:
-        """Tell OpenAI's clients not to repeat a failed request by themselves: an agent may have acted already."""
+        """Tell OpenAI's clients not to repeat a failed request by themselves: an agent may have acted already.
+
+        Of a stream nothing has run yet; it may still add headers.
+        """
         from litellm.proxy import proxy_server
 
         if not is_served_here(proxy_server.llm_router, data.get("model")):
             return None
         if isinstance(response, CustomStreamWrapper):
             _drop_chunks_with(response)
+            headers: Any = response._hidden_params.setdefault("additional_headers", {})
+            STREAM_HEADERS.set(headers)
         return {"x-should-retry": "false"}
+
+
+def _check_caller(key: UserAPIKeyAuth, data: dict[str, Any]) -> None:
+    known = {"user_api_key_hash": key.api_key, "user_api_key_alias": key.key_alias}
+    caller_of(known, (data.get("proxy_server_request") or {}).get("headers") or {})
+
+
+def _as_answer(error: AgentLLMError) -> ProxyException:
+    about_model = isinstance(error, UnknownAgent | AgentUnavailable)
+    param = error.param if isinstance(error, InvalidRequest) else "model" if about_model else None
+    made = ProxyException(message=error.message, type=error.type, param=param, code=error.status)
+    mark(made, error)
+    return made
 
 
 def _drop_chunks_with(stream: CustomStreamWrapper) -> None:

@@ -19,11 +19,13 @@ from litellm.utils import custom_llm_setup
 
 from agentllm.catalog import Catalog, load_catalog
 from agentllm.conversations import Conversations, open_conversations
+from agentllm.conversations.upkeep import keep_up
 from agentllm.gateway import auth
 from agentllm.gateway.bridge import HomeLoop
 from agentllm.gateway.failures import PROVIDER
 from agentllm.gateway.handler import AgentHandler
 from agentllm.gateway.hooks import AgentHooks
+from agentllm.gateway.logs import hide_quotes
 from agentllm.gateway.registration import keep_registered, why_not
 from agentllm.gateway.warmup import ask_once, rehearse
 from agentllm.llm.default import offline_notice
@@ -47,9 +49,12 @@ def start_in_proxy() -> AgentHandler:
     """Start AgentLLM in the worker of a LiteLLM proxy, on its running loop; once for each process.
 
     Raises:
-        ConfigurationError: a setting is wrong or the store cannot be used; the proxy does not start.
+        ConfigurationError: a setting or the file of keys is wrong, or the store cannot be used; the
+            proxy does not start.
     """
     _show_log()
+    hide_quotes()
+    _open_keys()
     catalog, conversations, handler = _make(HomeLoop(asyncio.get_running_loop()))
     litellm.logging_callback_manager.add_litellm_callback(AgentHooks(catalog))
     if os.environ.setdefault("LITELLM_MASTER_KEY", TEST_KEY) == TEST_KEY:
@@ -57,7 +62,7 @@ def start_in_proxy() -> AgentHandler:
             "The master key is the published test key. Set LITELLM_MASTER_KEY before others can reach the proxy."
         )
     rehearse(catalog, conversations)
-    for task in (keep_registered(catalog), ask_once(catalog, conversations)):
+    for task in (keep_registered(catalog), ask_once(catalog, conversations), keep_up(load_settings())):
         _tasks.add(running := asyncio.get_running_loop().create_task(task))
         running.add_done_callback(_tasks.discard)
     return handler
@@ -87,7 +92,17 @@ def _make(home: HomeLoop) -> tuple[Catalog, Conversations, AgentHandler]:
         log.warning(notice)
     conversations = open_conversations(settings)
     catalog = load_catalog(settings, why_not=why_not)
-    return catalog, conversations, AgentHandler(catalog, conversations, home, run_timeout=settings.run_timeout)
+    handler = AgentHandler(
+        catalog, conversations, home, run_timeout=settings.run_timeout, task_model=settings.task_model
+    )
+    return catalog, conversations, handler
+
+
+def _open_keys() -> None:
+    if not os.environ.get("DATABASE_URL"):
+        auth.key_ring()
+    elif load_settings().keys is not None:
+        log.warning("AGENTLLM_KEYS is not read, because LiteLLM's own keys rule where DATABASE_URL is set. Unset one.")
 
 
 def _show_log() -> None:

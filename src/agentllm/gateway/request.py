@@ -9,15 +9,15 @@ from typing import Any
 
 import litellm
 
-from agentllm.core import Caller, Json, Message, Parameters, ToolCall, Turn
+from agentllm.core import Caller, Json, Message, Parameters, Place, ToolCall, Turn
 from agentllm.errors import InvalidRequest, UnsupportedParameter
 from agentllm.gateway import openwebui
+from agentllm.gateway.callers import caller_of
+from agentllm.gateway.places import place_of
 
-SESSION_HEADER = "x-agentllm-session-id"
-LONGEST_SESSION_ID = 512
 HEALTH_CHECK_TAG = "litellm-internal-health-check"
-MASTER_KEY = "litellm_proxy_master_key"
-"""What LiteLLM gives for the hash of the master key."""
+BACKGROUND_MARK = "agentllm_background_task"
+"""In the metadata of a model call: it is for a background task."""
 
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _NUMBERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
@@ -62,6 +62,11 @@ class Request:
         return HEALTH_CHECK_TAG in (self.metadata.get("tags") or ())
 
     @property
+    def is_for_background_task(self) -> bool:
+        """Whether this is the model call that answers a background task."""
+        return bool(self.metadata.get(BACKGROUND_MARK))
+
+    @property
     def timeout(self) -> float | None:
         """Seconds that the deployment or the client allows, None where neither says."""
         timeout = self.kwargs.get("timeout")
@@ -69,20 +74,28 @@ class Request:
 
     @property
     def caller(self) -> Caller:
-        """Who asks. The end user counts only from the master key, which front ends use for all their people."""
-        key = str(self.metadata.get("user_api_key_hash") or "")
-        return Caller(
-            key=key,
-            user=self.metadata.get("user_api_key_user_id"),
-            team=self.metadata.get("user_api_key_team_id"),
-            end_user=openwebui.user_id(self.headers) if key == MASTER_KEY else None,
-        )
+        """Who asks.
+
+        Raises:
+            AuthenticationFailed, InvalidRequest: as `caller_of`.
+        """
+        return caller_of(self.metadata, self.headers)
 
     @property
     def caller_metadata(self) -> Mapping[str, Json]:
         """What model calls of the agent carry, so that LiteLLM counts them for the caller."""
         names = (name for name in self.metadata if name.startswith("user_api_key"))
         return {name: self.metadata[name] for name in names if isinstance(self.metadata[name], (str, int, float))}
+
+    def background_task(self, *, stream: bool) -> openwebui.Task | None:
+        """The background task that the request asks for, None for a turn.
+
+        Raises:
+            InvalidRequest: a message cannot be read.
+        """
+        messages = _messages(self.kwargs["messages"])
+        tools = bool(self.kwargs["optional_params"].get("tools"))
+        return openwebui.background_task(self.headers, messages, stream=stream, tools=tools)
 
     def turn(self, *, stream: bool) -> Turn:
         """The turn that the request asks for.
@@ -101,17 +114,12 @@ class Request:
             parameters=_parameters(self.kwargs["optional_params"], self.agent, drop=drop),
             stream=stream,
             drop_unsupported=drop,
-            session=None if openwebui.is_background_task(self.headers, messages) else self._session(),
+            place=self._place(),
         )
 
-    def _session(self) -> str | None:
-        session = self.headers.get(SESSION_HEADER) or openwebui.chat_id(self.headers)
-        if session and len(session) > LONGEST_SESSION_ID:
-            raise InvalidRequest(
-                f"The session id has {len(session)} characters; {LONGEST_SESSION_ID} are the limit.",
-                param=SESSION_HEADER,
-            )
-        return session or None
+    def _place(self) -> Place | None:
+        body_metadata = self.metadata.get("requester_metadata") or {}
+        return place_of(self.headers, body_metadata, store=self.kwargs["optional_params"].get("store"))
 
     @property
     def _litellm_params(self) -> Mapping[str, Any]:

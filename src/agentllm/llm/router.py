@@ -131,13 +131,10 @@ class RouterModel(OpenAILike):
         router = _proxy_router(self.id)
         if router is not None:
             return router.completion(**request)
-        return _litellm().completion(**self._direct(request))
+        return _litellm().completion(**_direct(request, self.num_retries))
 
     async def _acompletion(self, request: dict[str, Any]) -> Any:
-        router = _proxy_router(self.id)
-        if router is not None:
-            return await router.acompletion(**request)
-        return await _litellm().acompletion(**self._direct(request))
+        return await acompletion(request, num_retries=self.num_retries)
 
     def _request(
         self,
@@ -157,9 +154,6 @@ class RouterModel(OpenAILike):
         if metadata:
             request["metadata"] = metadata
         return {"model": self.id, "messages": self._format_all_messages(messages, compress_tool_results), **request}
-
-    def _direct(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        return {"num_retries": self.num_retries, "max_retries": self.num_retries, **request}
 
     def _format_all_messages(
         self, messages: list[Message], compress_tool_results: bool = False
@@ -201,20 +195,64 @@ class RouterModel(OpenAILike):
     def _as_agno_error(self, error: Exception) -> AgnoError:
         from litellm import exceptions
 
-        if isinstance(error, exceptions.MidStreamFallbackError) and error.original_exception is not None:
-            error = error.original_exception
-        message = _own_words(error)
+        error = _cause(error)
+        message = own_words(error)
         if isinstance(error, exceptions.AuthenticationError):
             return ModelAuthenticationError(message, model_name=self.name)
         if isinstance(error, exceptions.ContextWindowExceededError):
             return ContextWindowExceededError(message, model_name=self.name, model_id=self.id)
         if isinstance(error, exceptions.BudgetExceededError | exceptions.RateLimitError):
             return ModelRateLimitError(message, model_name=self.name, model_id=self.id)
-        if isinstance(error, exceptions.Timeout):
-            return ModelProviderError(message, 504, model_name=self.name, model_id=self.id)
-        status = getattr(error, "status_code", None)
-        status = status if isinstance(status, int) and status >= 400 else 502
-        return ModelProviderError(message, status, model_name=self.name, model_id=self.id)
+        return ModelProviderError(message, status_of(error), model_name=self.name, model_id=self.id)
+
+
+async def acompletion(request: Mapping[str, Any], *, num_retries: int = 0) -> Any:
+    """LiteLLM's answer to a request, by the running proxy's router where it serves `request["model"]`.
+
+    Else LiteLLM asks the model directly, `num_retries` times again after a failure. With `stream` in the
+    request this is an iterator of chunks, to be closed.
+
+    Raises:
+        Exception: LiteLLM's own; `status_of` and `own_words` say what it means.
+    """
+    router = _proxy_router(str(request["model"]))
+    if router is not None:
+        return await router.acompletion(**request)
+    return await _litellm().acompletion(**_direct(request, num_retries))
+
+
+def _direct(request: Mapping[str, Any], num_retries: int) -> dict[str, Any]:
+    return {"num_retries": num_retries, "max_retries": num_retries, **request}
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status that an error of LiteLLM stands for; 502 where it has none."""
+    from litellm import exceptions
+
+    error = _cause(error)
+    if isinstance(error, exceptions.Timeout):
+        return 504
+    if isinstance(error, exceptions.BudgetExceededError):
+        return 429
+    status = getattr(error, "status_code", None)
+    return status if isinstance(status, int) and status >= 400 else 502
+
+
+def own_words(error: Exception) -> str:
+    """The provider's message, without the names of LiteLLM's classes and the proxy's model groups around it."""
+    message = _ROUTER_SUFFIX.sub("", str(_cause(error))).strip()
+    while (shorter := _LITELLM_PREFIX.sub("", message)) != message:
+        message = shorter
+    return message or type(error).__name__
+
+
+def _cause(error: Exception) -> Exception:
+    """What a stream ended with, where LiteLLM wraps it because another model could stand in."""
+    from litellm import exceptions
+
+    if isinstance(error, exceptions.MidStreamFallbackError) and error.original_exception is not None:
+        return error.original_exception
+    return error
 
 
 def _litellm() -> Any:
@@ -256,11 +294,3 @@ def _metrics(usage: Any) -> MessageMetrics | None:
         cache_read_tokens=(prompt and prompt.cached_tokens) or 0,
         reasoning_tokens=(completion and completion.reasoning_tokens) or 0,
     )
-
-
-def _own_words(error: Exception) -> str:
-    """The provider's message, without the names of LiteLLM's classes and the proxy's model groups around it."""
-    message = _ROUTER_SUFFIX.sub("", str(error)).strip()
-    while (shorter := _LITELLM_PREFIX.sub("", message)) != message:
-        message = shorter
-    return message or type(error).__name__

@@ -27,12 +27,14 @@ from agno.run.team import TeamRunOutput
 from agno.team import Team
 from agno.workflow import Workflow
 
-from agentllm.core import Caller, Event, Finished, Message, Reasoning, Text, Turn, Usage
-from agentllm.errors import AgentFailed
+from agentllm.core import Caller, Event, Finished, Memory, Message, Reasoning, Text, Turn, Usage
+from agentllm.errors import AgentFailed, ConfigurationError
 from agentllm.llm.default import default_model, model_from_name
+from agentllm.llm.windows import context_window
 from agentllm.runtimes.agno.calls import Calls
 from agentllm.runtimes.agno.connections import Connections
 from agentllm.runtimes.agno.copies import Copies
+from agentllm.runtimes.agno.log import hide_content
 from agentllm.runtimes.agno.messages import join_texts, paragraph_break, produced, to_agno
 from agentllm.runtimes.agno.model import open_client, set_parameters
 from agentllm.runtimes.agno.outcome import Outcome
@@ -49,6 +51,7 @@ from agentllm.runtimes.agno.results import (
     usage_of_run,
 )
 from agentllm.runtimes.agno.workflow import run_workflow
+from agentllm.settings import MOST_HISTORY_TURNS
 
 _CONTENT = (agent_events.RunContentEvent, team_events.RunContentEvent)
 _SPOKEN = (
@@ -61,13 +64,21 @@ _SPOKEN = (
 _TOOL_CALLED = (agent_events.ToolCallStartedEvent, team_events.ToolCallStartedEvent)
 
 
-def make_agent(name: str, *, model: str | None, instructions: Sequence[str], tools: Sequence[Any]) -> Agent:
+def make_agent(
+    name: str,
+    *,
+    model: str | None,
+    instructions: Sequence[str],
+    tools: Sequence[Any],
+    history_turns: int | None = None,
+) -> Agent:
     """An Agno agent from what a YAML file says; `model` None is the default model."""
     return Agent(
         name=name,
         model=model_from_name(model) if model else default_model(),
         instructions=list(instructions),
         tools=list(tools),
+        metadata=None if history_turns is None else {"history_turns": history_turns},
         telemetry=False,
     )
 
@@ -76,7 +87,9 @@ class AgnoRuntime:
     """The runtime of one Agno agent, team or workflow."""
 
     def __init__(self, agent: Agent | Team | Workflow) -> None:
+        hide_content()
         self._agent = agent
+        self._history_turns = _history_turns(agent)
         self._connections = Connections()
 
     @property
@@ -86,6 +99,12 @@ class AgnoRuntime:
     @property
     def description(self) -> str | None:
         return self._agent.description
+
+    @functools.cached_property
+    def memory(self) -> Memory:
+        """The turns that the agent's metadata names as `history_turns`, and its model's window."""
+        model = None if isinstance(self._agent, Workflow) else self._agent.model or default_model()
+        return Memory(self._history_turns, context_window(model.id) if isinstance(model, Model) else None)
 
     async def warm_up(self) -> None:
         """See `agentllm.core.Runtime.warm_up`."""
@@ -106,6 +125,16 @@ class AgnoRuntime:
         async with contextlib.aclosing(events):
             async for event in events:
                 yield event
+
+
+def _history_turns(agent: Agent | Team | Workflow) -> int | None:
+    turns = (agent.metadata or {}).get("history_turns")
+    if turns is None or (type(turns) is int and 1 <= turns <= MOST_HISTORY_TURNS):
+        return turns
+    raise ConfigurationError(
+        f"The metadata of the agent {agent.name!r} have history_turns={turns!r}; "
+        f"it must be a whole number from 1 to {MOST_HISTORY_TURNS}."
+    )
 
 
 _rehearsed = False
