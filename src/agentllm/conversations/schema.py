@@ -60,7 +60,7 @@ turns = sa.Table(
     sa.Column("state", sa.JSON(none_as_null=True)),
     sa.Index("turns_by_conversation", "conversation", "id"),
     sa.Index("turns_by_message", "conversation", "message_id"),
-    sa.Index("turns_by_digest", "digest"),
+    sa.Index("turns_by_digest", "digest", "conversation"),
     sa.Index("turns_by_parent", "parent"),
     sa.Index("turns_running", "conversation", sqlite_where=RUNNING, postgresql_where=RUNNING),
     sqlite_autoincrement=True,  # else the id of a deleted turn would be given again, and its late end written there

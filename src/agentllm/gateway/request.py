@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import litellm
@@ -24,7 +25,7 @@ _NUMBERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
 _INTEGERS = ("max_tokens", "seed")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
     """One call of LiteLLM's provider interface: `kwargs` as it gives them to a custom handler."""
 
@@ -72,7 +73,16 @@ class Request:
         timeout = self.kwargs.get("timeout")
         return float(timeout) if isinstance(timeout, (int, float)) and timeout > 0 else None
 
-    @property
+    @cached_property
+    def messages(self) -> tuple[Message, ...]:
+        """What the client sent.
+
+        Raises:
+            InvalidRequest: a message cannot be read.
+        """
+        return _messages(self.kwargs["messages"])
+
+    @cached_property
     def caller(self) -> Caller:
         """Who asks.
 
@@ -93,9 +103,8 @@ class Request:
         Raises:
             InvalidRequest: a message cannot be read.
         """
-        messages = _messages(self.kwargs["messages"])
         tools = bool(self.kwargs["optional_params"].get("tools"))
-        return openwebui.background_task(self.headers, messages, stream=stream, tools=tools)
+        return openwebui.background_task(self.headers, self.messages, stream=stream, tools=tools)
 
     def turn(self, *, stream: bool) -> Turn:
         """The turn that the request asks for.
@@ -104,13 +113,12 @@ class Request:
             InvalidRequest: a message, a parameter or the session id cannot be read.
             UnsupportedParameter: it asks for something that no agent can do.
         """
-        messages = _messages(self.kwargs["messages"])
         drop = bool(litellm.drop_params or self._litellm_params.get("drop_params"))
         return Turn(
             id=str(uuid.uuid4()),
             agent=self.agent,
             caller=self.caller,
-            messages=messages,
+            messages=self.messages,
             parameters=_parameters(self.kwargs["optional_params"], self.agent, drop=drop),
             stream=stream,
             drop_unsupported=drop,

@@ -57,7 +57,7 @@ def upgrade() -> None:
     op.drop_table("turns_0001")
     op.create_index("turns_by_conversation", "turns", ["conversation", "id"])
     op.create_index("turns_by_message", "turns", ["conversation", "message_id"])
-    op.create_index("turns_by_digest", "turns", ["digest"])
+    op.create_index("turns_by_digest", "turns", ["digest", "conversation"])
     op.create_index("turns_by_parent", "turns", ["parent"])
     running = sa.text("status = 'running'")
     op.create_index("turns_running", "turns", ["conversation"], sqlite_where=running, postgresql_where=running)
