@@ -85,6 +85,10 @@ class TestDefinitions:
         path = write(tmp_path / "agents.yaml", "agents: {haiku: {tools: agno.tools.calculator.CalculatorTools}}")
         assert len(tools_of(built(path, "haiku"))) == 1
 
+    def test_the_turns_that_it_is_given_again_can_be_named(self, tmp_path: Path) -> None:
+        catalog = load(write(tmp_path / "agents.yaml", "agents: {haiku: {history_turns: 7}, sonnet: {}}"))
+        assert [catalog.get(name).runtime.memory.turns for name in ("haiku", "sonnet")] == [7, None]
+
     def test_entries_can_share_what_yaml_lets_them_share(self, tmp_path: Path) -> None:
         path = write(
             tmp_path / "agents.yaml",
@@ -140,6 +144,10 @@ class TestBrokenEntries:
             ("{tools: [nonexistent_module.Tool]}", ["nonexistent_module"]),
             ("{tools: [os.path.jion]}", ["jion", "os.path"]),
             ("{tools: [tool]}", ["'tool'"]),
+            ("{history_turns: 0}", ["history_turns"]),
+            ("{history_turns: 1001}", ["history_turns", "1000"]),
+            ("{history_turns: yes}", ["history_turns"]),
+            ("{history_turns: '7'}", ["history_turns"]),
             ("nowhere", ["'nowhere'"]),
             ("os.path:jion", ["jion"]),
             ("nonexistent_module:x", ["nonexistent_module"]),

@@ -138,11 +138,6 @@ class TestRemembering:
         assert await tell(Conversations(again, SECRET, Locks(), history_turns=20), runtime, "b") == ["a", "A", "b"]
         again.close()
 
-    async def test_they_can_be_used_again_after_they_were_closed(self, conversations: Conversations) -> None:
-        await tell(conversations, Speaking(), "a")
-        conversations.close()
-        assert await tell(conversations, Speaking(), "b") == ["a", "A", "b"]
-
 
 class TestHowMuch:
     @pytest.mark.parametrize("window", [1, 2, 3])

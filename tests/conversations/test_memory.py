@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agentllm.conversations.memory import SHARE, within
 from agentllm.conversations.records import StoredTurn, messages_of
-from agentllm.core import Message
+from agentllm.core import Message, ToolCall
 from tests.conversations.talk import Tree, user
 
 spoken = st.lists(st.tuples(st.text(max_size=40), st.text(max_size=40)), max_size=8)
@@ -74,8 +76,7 @@ def test_other_letters_take_more_room(letter: str) -> None:
 
 def test_arguments_of_calls_take_room_too() -> None:
     (turn,) = branch(("a", "b"))
-    assert any(call.arguments for message in turn.messages for call in message.tool_calls)
+    call = ToolCall("c", "look_up", "x" * 300)
+    long = replace(turn, output=(Message("assistant", tool_calls=(call,)), *turn.output[1:]))
     tokens = next(tokens for tokens in range(1_000) if within(tokens, [turn], []))
-    plain: list[Message] = [message for message in turn.messages if not message.tool_calls]
-    assert characters([turn]) == sum(len(message.content) for message in plain)
-    assert tokens > sum(len(message.content) / 4 + 8 for message in plain)
+    assert not within(tokens, [long], [])

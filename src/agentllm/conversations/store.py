@@ -31,7 +31,8 @@ END_PATIENCE = 10.0
 """Seconds for which the end of a turn is tried again, before the request fails."""
 
 FIRST_LOOK = 1
-"""How many of a transcript's last answers are looked for first."""
+MOST_IN_A_LOOK = 512
+"""How many of a transcript's answers are looked for at once, from the last back: at first, and at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +200,12 @@ class _Turns:
         return self._one(_BY_MESSAGE, message_id=message_id)
 
     def by_digest(self, digests: Sequence[str]) -> StoredTurn | None:
-        rows = self._connection.execute(
-            _BY_DIGEST_HERE, {"conversation": self._conversation, "digests": list(digests)}
-        ).all()
-        found = {turn.digest: turn for turn in map(stored_turn, rows)}
-        return next((found[digest] for digest in reversed(digests) if digest in found), None)
+        for some in _from_the_end(digests):
+            rows = self._connection.execute(_BY_DIGEST_HERE, {"conversation": self._conversation, "digests": some})
+            found = {turn.digest: turn for turn in map(stored_turn, rows)}
+            if found:
+                return next(found[digest] for digest in some if digest in found)
+        return None
 
     def path(self, turn: StoredTurn) -> list[StoredTurn]:
         if turn.parent is None or self._window == 1:
@@ -237,7 +239,7 @@ def _from_the_end(digests: Sequence[str]) -> Iterator[list[str]]:
     end, size = len(digests), FIRST_LOOK
     while end > 0:
         yield list(reversed(digests[max(0, end - size) : end]))
-        end, size = end - size, size * 8
+        end, size = end - size, min(size * 8, MOST_IN_A_LOOK)
 
 
 def _owned(place: Place) -> dict[str, str | None]:

@@ -49,7 +49,10 @@ class Answer:
     async def chunks(self, events: AsyncIterator[Event]) -> AsyncGenerator[Chunk, None]:
         """The events of one turn as chunks; usage stands before the finish chunk, as LiteLLM loses it otherwise."""
         async for event in events:
-            self.created = self.created or int(time.time())
+            if not self.created:
+                self.created = int(time.time())
+                if isinstance(event, Reasoning):
+                    yield self._generic()  # LiteLLM looks at the clock for this form only, and sends nothing for it
             if isinstance(event, Text):
                 yield self._text(event.text)
             elif isinstance(event, Reasoning):
