@@ -47,7 +47,7 @@ CELLS = [Cell(stream, clients, kind) for stream, clients, kind in itertools.prod
 
 def measure(bench: Bench) -> Section:
     """All cells, the contenders in turn, for several rounds."""
-    rounds, seconds = (1, 1.0) if bench.quick else (5, 3.0)
+    rounds, seconds = (1, 1.0) if bench.quick else (3, 3.0)
     results: dict[tuple[Name, Cell], list[Result]] = {}
     with contextlib.ExitStack() as stack:
         up = {name: stack.enter_context(bench.running(name)) for name in bench.names}
