@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,10 @@ LENGTHS = (10, 100, 1_000)
 PARALLEL = (1, 50)
 TURNS = 10
 _NEAR = 10
-"""Turns around a length whose median is told."""
+"""Turns around a length that are timed together."""
+
+_BLOCKS = 4
+"""How often each length has its turn of being timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,8 @@ def measure(bench: Bench) -> Section:
     added = float("nan")
     with _stores(bench) as stores:
         for store in stores:
-            times, sizes = _grow(bench, store, lengths)
+            sizes = _grow(bench, store, lengths)
+            times = _times(bench, store, lengths)
             growth[store.title] = times[-1] / times[0]
             grown.append(
                 [store.title, *map(ms, times), f"{growth[store.title]:.2f}", *(f"{size:.0f}" for size in sizes)]
@@ -49,9 +53,11 @@ def measure(bench: Bench) -> Section:
             rates.append([store.title, *(f"{_rate(bench, store, number):.1f}" for number in PARALLEL)])
             if store.title == "SQLite":
                 added = _added(bench, store)
-    head = ["", *(f"ms at turn {length}" for length in lengths), "last ÷ first", *_between("bytes a turn", lengths)]
+    head = ["", *(f"ms at turn {length}" for length in lengths), "last ÷ first"]
+    head += [f"bytes a turn of {length}" for length in lengths]
     blocks = [
-        f"Plain, 20 tokens, one client; medians of {_NEAR} turns. Bytes are what the database grew by, for each turn.",
+        f"Plain, 20 tokens, one client; medians of {_BLOCKS * _NEAR} turns around each length, timed in turn."
+        " Bytes are what the database grew by, for each turn.",
         table(head, grown),
         f"Turns a second in conversations of {TURNS} turns, one client for each.",
         table(["", *(f"{number} at once" for number in PARALLEL)], rates),
@@ -64,10 +70,6 @@ def measure(bench: Bench) -> Section:
         Bar("what SQLite adds to a turn at one client", "≤ 3 ms", f"{added * 1000:.1f} ms", added <= 0.003),
     ]
     return Section("Conversations", blocks, bars)
-
-
-def _between(what: str, lengths: tuple[int, ...]) -> list[str]:
-    return [f"{what} up to {length}" for length in lengths]
 
 
 @contextlib.contextmanager
@@ -97,29 +99,46 @@ def _database_bytes(url: str) -> int:
         return int(row[0])
 
 
-def _grow(bench: Bench, store: _Store, lengths: tuple[int, ...]) -> tuple[list[float], list[float]]:
-    """The median time of the turns at each length, and the bytes a turn up to it."""
+def _grow(bench: Bench, store: _Store, lengths: tuple[int, ...]) -> list[float]:
+    """Make a conversation of each length; the bytes that a turn of it takes."""
     bench.ask(store.running, "tokens-20", stream=False, clients=4, requests=40)
-    times: list[float] = []
     sizes: list[float] = []
-    done, before = 0, store.bytes()
     for length in lengths:
-        result = bench.ask(
-            store.running,
-            "tokens-20",
-            stream=False,
-            requests=length + _NEAR // 2 - done,
-            seconds=120,
-            sessions=1,
-            session="long",
-        )
-        _tell(result.errors)
-        times.append(median(result.latencies[-_NEAR:]))
-        after = store.bytes()
-        sizes.append((after - before) / (length + _NEAR // 2 - done))
-        done, before = length + _NEAR // 2, after
-        say(f"conversations {store.title}: {times[-1] * 1000:.1f} ms at turn {length}")
-    return times, sizes
+        before = store.bytes()
+        _talk(bench, store, f"of-{length}", turns=length - 1)
+        sizes.append((store.bytes() - before) / (length - 1))
+    return sizes
+
+
+def _times(bench: Bench, store: _Store, lengths: tuple[int, ...]) -> list[float]:
+    """The median time of the turns around each length, timed in turn, so that a slow minute is every length's.
+
+    The shortest conversation would soon be longer, so each of its blocks is of a new one.
+    """
+    times: dict[int, list[float]] = {length: [] for length in lengths}
+    for block in range(_BLOCKS):
+        short = f"short-{block}"
+        _talk(bench, store, short, turns=lengths[0] - _NEAR // 2)
+        times[lengths[0]] += _talk(bench, store, short, turns=_NEAR)
+        for length in lengths[1:]:
+            times[length] += _talk(bench, store, f"of-{length}", turns=_NEAR)
+    for length in lengths:
+        say(f"conversations {store.title}: {median(times[length]) * 1000:.1f} ms at turn {length}")
+    return [median(times[length]) for length in lengths]
+
+
+def _talk(bench: Bench, store: _Store, conversation: str, *, turns: int) -> Sequence[float]:
+    result = bench.ask(
+        store.running,
+        "tokens-20",
+        stream=False,
+        requests=turns,
+        seconds=120,
+        sessions=1,
+        session=conversation,
+    )
+    _tell(result.errors)
+    return result.latencies
 
 
 def _rate(bench: Bench, store: _Store, conversations: int) -> float:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import sqlalchemy as sa
 
 from agentllm.conversations.process_locks import UNAVAILABLE, lock_key
-from agentllm.errors import ConfigurationError, StoreUnavailable
+from agentllm.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     import psycopg
@@ -39,19 +39,10 @@ class AdvisoryLocks:
     meanwhile. A pooler between them must keep sessions, not transactions.
 
     Args:
-        url: SQLAlchemy's, of any driver; its options are libpq's.
-
-    Raises:
-        ConfigurationError: psycopg is not installed.
+        url: SQLAlchemy's, of any driver; its options are libpq's. psycopg is installed where it came from `store_url`.
     """
 
     def __init__(self, url: sa.URL | str) -> None:
-        try:
-            import psycopg  # noqa: F401 - to see whether it is there
-        except ImportError:
-            raise ConfigurationError(
-                "Conversations in PostgreSQL need the extra: `pip install 'agentllm[postgres]'`."
-            ) from None
         self._url = sa.make_url(url)
         self._start()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from agentllm.conversations.records import StoredTurn, messages_of
-from agentllm.core import JsonObject, Message
+from agentllm.core import Json, JsonObject, Message
 
 
 def newest_branch(turns: Sequence[StoredTurn]) -> int | None:
@@ -45,7 +45,7 @@ def openai_messages(turns: Iterable[StoredTurn]) -> list[JsonObject]:
 
 def openai_message(message: Message) -> JsonObject:
     """`role` and `content`, and `tool_calls` or `tool_call_id` where there are any."""
-    exported: dict[str, object] = {"role": message.role, "content": message.content}
+    exported: dict[str, Json] = {"role": message.role, "content": message.content}
     if message.tool_calls:
         exported["content"] = message.content or None
         exported["tool_calls"] = [
@@ -54,4 +54,4 @@ def openai_message(message: Message) -> JsonObject:
         ]
     if message.tool_call_id is not None:
         exported["tool_call_id"] = message.tool_call_id
-    return exported  # type: ignore[return-value]
+    return exported

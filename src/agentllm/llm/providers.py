@@ -35,8 +35,11 @@ def gemini(model: str) -> Gemini:
 
     # With aiohttp, which google-genai prefers, Agno's error texts are the repr of a method.
     connections = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
-    # No timeout here: the run has a limit of its own.
-    client = httpx.AsyncClient(timeout=None, follow_redirects=True, limits=connections)  # noqa: S113
+    client = httpx.AsyncClient(
+        timeout=None,  # noqa: S113 - the run has a limit of its own
+        follow_redirects=True,
+        limits=connections,
+    )
     http_options = {
         "httpx_async_client": client,
         "retry_options": {"attempts": 1},
