@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agentllm.gateway.turns import SLICE, Share, Turns, turns
+from agentllm.gateway.turns import LONGEST_WAIT, SLICE, Share, Turns, turns
 from tests.virtual_time import run
 
 
@@ -62,6 +62,17 @@ def test_no_more_streams_go_on_in_one_step_than_may(at_once: int) -> None:
     granted = run(main())
     assert sum(granted) == 9
     assert max(granted) == at_once
+
+
+def test_streams_that_waited_too_long_all_go_on_in_one_step() -> None:
+    async def main() -> int:
+        shared = Turns()
+        streams = [asyncio.create_task(shared.next()) for _ in range(9)]
+        await asyncio.sleep(0)
+        time.sleep(LONGEST_WAIT + 0.01)  # noqa: ASYNC251 - other work that holds up the loop
+        return await steps_until(asyncio.ensure_future(asyncio.gather(*streams)))
+
+    assert asyncio.run(main()) <= 5
 
 
 def test_a_lone_stream_waits_a_step_and_no_longer() -> None:

@@ -3,7 +3,8 @@
 A new request takes some tens of steps of the event loop before its model is asked. If each step
 let every stream go on that has something to say, a hundred streams would make each of those steps
 take a tenth of a second. So only some go on in each step, in the order they asked; what the others
-have to say gathers meanwhile, and costs no more for being longer.
+have to say gathers meanwhile, and costs no more for being longer. A stream that has waited long goes
+on beside them, so that none pauses for all the requests that may come.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from weakref import WeakKeyDictionary
 
 AT_ONCE = 1
 """Streams that go on in one step of the loop, at about half a millisecond each."""
+
+LONGEST_WAIT = 0.1
+"""Seconds after which a stream goes on whatever else there is to do."""
 
 SLICE = 0.0005
 """Seconds that a stream goes on at a stretch, while other tasks of the loop wait."""
@@ -32,29 +36,30 @@ class Turns:
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._at_once = at_once
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()
         self._granting = False
 
     async def next(self) -> None:
         """Wait for a turn."""
         loop = asyncio.get_running_loop()
         turn = loop.create_future()
-        self._waiting.append(turn)
+        self._waiting.append((loop.time(), turn))
         if not self._granting:
             self._granting = True
             loop.call_soon(self._grant)
         await turn
 
     def _grant(self) -> None:
-        granted = 0
-        while self._waiting and granted < self._at_once:
-            turn = self._waiting.popleft()
+        loop, granted = asyncio.get_running_loop(), 0
+        overdue = loop.time() - LONGEST_WAIT
+        while self._waiting and (granted < self._at_once or self._waiting[0][0] <= overdue):
+            _, turn = self._waiting.popleft()
             if not turn.done():  # a stream that was closed waits no longer
                 turn.set_result(None)
                 granted += 1
         self._granting = bool(self._waiting)
         if self._granting:
-            asyncio.get_running_loop().call_soon(self._grant)
+            loop.call_soon(self._grant)
 
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
