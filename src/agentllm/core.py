@@ -13,7 +13,8 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 JsonObject: TypeAlias = Mapping[str, Json]
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
-FinishReason = Literal["stop", "length", "content_filter"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,21 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Media:
+    """A picture, a sound or a file, whole; `mime_type` is of the form "image/png"."""
+
+    kind: Literal["image", "audio", "file"]
+    mime_type: str
+    data: bytes
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message of a conversation, in the roles of the OpenAI chat format.
 
-    `provider_data` as in `ToolCall`. `name` is the tool's name in a `tool` message.
+    `media` stands beside the text. `provider_data` as in `ToolCall`. `name` is the tool's name in
+    a `tool` message.
     """
 
     role: Role
@@ -43,6 +55,7 @@ class Message:
     tool_call_id: str | None = None
     name: str | None = None
     provider_data: JsonObject | None = None
+    media: tuple[Media, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +88,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """The sampling parameters of one request, with the meaning of OpenAI's API; None is unset."""
+    """The model's parameters of one request, with the meaning of OpenAI's API; None is unset."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -84,6 +97,33 @@ class Parameters:
     seed: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    reasoning_effort: Effort | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTool:
+    """A tool that the client of a request runs itself; `parameters` is a JSON schema."""
+
+    name: str
+    description: str
+    parameters: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Which tools the model may or must call; `name` is the one that it must call."""
+
+    mode: Literal["auto", "none", "required"]
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFormat:
+    """The form of the answer: a JSON object, and one that `schema`, a JSON schema, allows where there is one."""
+
+    schema: JsonObject | None = None
+    name: str = "answer"
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +132,13 @@ class Place:
 
     `session` is its id of the conversation. `message_id` is a front end's id of the answer to be,
     `parent_id` that of the answer before it: None where it gives none, '' where none is before.
+    `after` is the id of an answer of ours that the request goes on after, as `Turn.id`.
     """
 
     session: str | None = None
     message_id: str | None = None
     parent_id: str | None = None
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +151,55 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
+class Field:
+    """A value that a person is asked for; `type` is Python's name of its type, `value` what it is so far."""
+
+    name: str
+    type: str = "str"
+    description: str = ""
+    value: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A question with a few answers to choose from, one or `many`; `options` are labels and what they mean."""
+
+    question: str
+    header: str
+    options: tuple[tuple[str, str], ...]
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an agent asks the person before it calls `tool`: whether it may, or for values, or to choose.
+
+    `id` is that of the call.
+    """
+
+    id: str
+    kind: Literal["confirmation", "values", "choices"]
+    tool: str
+    arguments: JsonObject
+    fields: tuple[Field, ...] = ()
+    choices: tuple[Choice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person decided of the `Question` with this `id`.
+
+    `values` are by the names of fields, or lists of labels by the questions of choices. `note` is
+    what the agent is told of a refusal.
+    """
+
+    id: str
+    approved: bool
+    values: JsonObject = field(default_factory=dict)
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One request to one agent.
 
@@ -116,6 +207,9 @@ class Turn:
     None where nothing is to be remembered or stored; `conversation` is the stored conversation
     that it became, `state` the agent's session state in it. `drop_unsupported` lets a runtime
     ignore a parameter that its model cannot take; otherwise it raises `UnsupportedParameter`.
+
+    `client_tools` are offered to the agent beside its own. `pending` is that of the `Finished`
+    which this turn goes on from, and `decisions` are what became of its questions.
     """
 
     id: str
@@ -128,6 +222,12 @@ class Turn:
     place: Place | None = None
     conversation: str | None = None
     state: JsonObject | None = None
+    client_tools: tuple[ClientTool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    output_format: OutputFormat | None = None
+    pending: JsonObject | None = None
+    decisions: tuple[Decision, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,19 +263,60 @@ class Reasoning:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture or a sound in the answer; `transcript` is what is said in a sound."""
+
+    media: Media
+    transcript: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the agent does while it answers: a tool that it calls, a member of its team or a step that is at work.
+
+    `id` is the same from the start to the end of one piece of work. `by` is the member or step that
+    does it, None for the agent itself. `result` is whole; a failed one's is what may be told of the error.
+    """
+
+    id: str
+    kind: Literal["tool", "member", "step"]
+    name: str
+    status: Literal["started", "finished", "failed"]
+    arguments: JsonObject = field(default_factory=dict)
+    result: str = ""
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCalls:
+    """Calls of tools that the client is to run; the turn ends with them."""
+
+    calls: tuple[ToolCall, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What the person is asked; the turn ends with it."""
+
+    questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The last event of a turn that went well.
 
     `messages` are what the turn adds to the conversation after its input: the calls of tools,
-    their results and the answer. `state` is the agent's session state after the turn.
+    their results and the answer. `state` is the agent's session state after the turn. `pending` is
+    what the runtime needs to go on with the run when its questions are decided; only it reads that.
     """
 
     reason: FinishReason
     messages: tuple[Message, ...] = ()
     state: JsonObject | None = None
+    pending: JsonObject | None = None
 
 
-Event: TypeAlias = Text | Reasoning | Usage | Finished
+Event: TypeAlias = Text | Reasoning | Shown | Work | Usage | ClientCalls | Questions | Finished
 
 
 class Runtime(Protocol):
@@ -202,9 +343,10 @@ class Runtime(Protocol):
         """Answer `turn`.
 
         Yields `Text` and `Reasoning` in order, in pieces as they come where `turn.stream` is
-        set, `Usage` with the sum so far after each model call, and one `Finished` at the
-        end. Closing the generator stops the agent and its model call. May be called for
-        many turns at once.
+        set, `Work` as it goes on, `Usage` with the sum so far after each model call, and one
+        `Finished` at the end. Where the client is to run tools, or the person to be asked,
+        `ClientCalls` and `Questions` come before that, once each. Closing the generator stops the
+        agent and its model call. May be called for many turns at once.
 
         Raises:
             AgentLLMError: the turn failed; nothing more is yielded.

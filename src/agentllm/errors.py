@@ -5,6 +5,7 @@ AgentLLMError                  500 api_error
 │   └── UnsupportedParameter   400 invalid_request_error
 ├── AuthenticationFailed       401 authentication_error
 ├── UnknownAgent               404 not_found_error
+├── AlreadyDecided             409 conflict_error
 ├── ConversationBusy           429 rate_limit_error
 ├── AgentUnavailable           503 service_unavailable_error
 ├── StoreUnavailable           503 service_unavailable_error
@@ -55,6 +56,13 @@ class UnsupportedParameter(InvalidRequest):
             "Leave it out, or set `drop_params: true` in the proxy's litellm_settings to have it ignored.",
             param=param,
         )
+
+
+class AlreadyDecided(AgentLLMError):
+    """What the request decides was decided before."""
+
+    status = 409
+    type = "conflict_error"
 
 
 class AuthenticationFailed(AgentLLMError):

@@ -42,6 +42,7 @@ class Tree:
         message_id: str | None = None,
         status: Status = "complete",
         state: JsonObject | None = None,
+        answer_id: str | None = None,
     ) -> StoredTurn:
         """A turn in which the agent also called a tool, unseen. Without `said` it continues the answer of `after`."""
         new = tuple(user(message) if isinstance(message, str) else message for message in said)
@@ -58,6 +59,7 @@ class Tree:
             output=worked(texts(new)[-1] if new else "more", answer) if status == "complete" else (),
             answer=answer,
             state=state,
+            answer_id=answer_id,
         )
         self.turns.append(turn)
         return turn
@@ -67,6 +69,9 @@ class Tree:
 
     def by_message(self, message_id: str) -> StoredTurn | None:
         return next((turn for turn in reversed(self.turns) if turn.message_id == message_id), None)
+
+    def by_answer(self, answer_id: str) -> StoredTurn | None:
+        return next((turn for turn in self.turns if turn.answer_id == answer_id), None)
 
     def by_digest(self, digests: Sequence[str]) -> StoredTurn | None:
         found = {turn.digest: turn for turn in self.turns}

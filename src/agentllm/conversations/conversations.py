@@ -14,10 +14,11 @@ from agentllm.conversations.locks import Locks
 from agentllm.conversations.memory import within
 from agentllm.conversations.position import INSTRUCTION_ROLES, Asked
 from agentllm.conversations.records import Status, messages_of
+from agentllm.conversations.results import check_results, in_order
 from agentllm.conversations.store import Begun, Place, Store
 from agentllm.conversations.urls import process_locks, store_url
-from agentllm.core import Event, Finished, Message, Runtime, Text, Turn
-from agentllm.errors import StoreUnavailable
+from agentllm.core import ClientCalls, Event, Finished, Message, Runtime, Text, ToolCall, Turn
+from agentllm.errors import InvalidRequest, StoreUnavailable
 from agentllm.settings import Settings
 
 KEEP_EVERY = 0.5
@@ -72,36 +73,52 @@ class Conversations:
 
         Raises:
             StoreUnavailable: before anything ran, or in place of `Finished`.
+            InvalidRequest: it goes on after an answer that is not known, or brings results of tools that do not fit.
+            AlreadyDecided: it decides what was decided before.
             ConversationBusy: too many turns of this conversation wait already.
             AgentLLMError: the turn failed.
         """
         if turn.place is None:
-            async with contextlib.aclosing(runtime.run(turn)) as events:
+            said = _said(turn)
+            check_results((), said)
+            alone = replace(turn, messages=(*_instructions(turn), *in_order(said)))
+            async with contextlib.aclosing(runtime.run(alone)) as events:
                 async for event in events:
                     yield event
             return
         place, asked = await self._find(turn)
         async with self._locks.hold(place.conversation):
             window = runtime.memory.turns or self._history_turns
-            begun = await self._store.begin(place, asked, window=window)
+            begun = await self._store.begin(place, asked, window=window, answer_id=turn.id)
             placed = _placed(turn, place, begun, runtime.memory.tokens)
             async with contextlib.aclosing(self._stored(runtime, placed, begun)) as events:
                 async for event in events:
                     yield event
 
     async def _find(self, turn: Turn) -> tuple[Place, Asked]:
-        """The conversation of `turn`: its session's, else the one that its transcript goes on with, else a new one."""
+        """The conversation of `turn`: that of the answer it goes on after, its session's, that which its transcript
+        goes on with, or a new one."""
         assert turn.place is not None
-        said = tuple(message for message in turn.messages if message.role not in INSTRUCTION_ROLES)
-        session = turn.place.session
+        owner = json.dumps(turn.caller.principal)
+        session, after = turn.place.session, turn.place.after
         begin = conversation_id(self._secret, turn.caller, turn.agent, session)
-        asked = Asked(begin, said, turn.place.message_id, turn.place.parent_id, appends=session is not None)
-        conversation = begin
-        if session is None:
+        ids = (turn.place.message_id, turn.place.parent_id, after)
+        asked = Asked(begin, _said(turn), *ids, appends=session is not None)
+        if after is not None:
+            conversation = await self._store.conversation_of(after, owner, turn.agent)
+            if conversation is None:
+                raise InvalidRequest(
+                    f"There is no answer {after!r} of the model {turn.agent!r} for this caller to go on after. "
+                    "Send the whole conversation instead.",
+                    param="previous_response_id",
+                )
+        elif session is not None:
+            conversation = begin
+        else:
             digests = list(asked.digests())
             found = await self._store.conversation_with(digests) if digests else None
             conversation = found or secrets.token_hex(32)
-        return Place(conversation, json.dumps(turn.caller.principal), turn.agent, session), asked
+        return Place(conversation, owner, turn.agent, session), asked
 
     async def _stored(self, runtime: Runtime, turn: Turn, begun: Begun) -> AsyncGenerator[Event, None]:
         answer = _Answer(self._store, begun)
@@ -111,9 +128,18 @@ class Conversations:
                 async for event in events:
                     if isinstance(event, Text):
                         answer.add(event.text)
+                    elif isinstance(event, ClientCalls):
+                        answer.calls = event.calls
                     elif isinstance(event, Finished):
                         output = (*begun.position.prompt, *event.messages) if begun.position.new else event.messages
-                        await self._store.finish(begun, output=output, answer=answer.text, state=event.state)
+                        await self._store.finish(
+                            begun,
+                            output=output,
+                            answer=answer.text,
+                            calls=answer.calls,
+                            state=event.state,
+                            pending=event.pending,
+                        )
                         is_finished = True
                     yield event
         except (GeneratorExit, asyncio.CancelledError):
@@ -138,6 +164,7 @@ class _Answer:
         self._begun = begun
         self._pieces = [begun.position.said_before]
         self._keeping: asyncio.TimerHandle | None = None
+        self.calls: tuple[ToolCall, ...] = ()
 
     @property
     def text(self) -> str:
@@ -163,9 +190,23 @@ class _Answer:
 
 def _placed(turn: Turn, place: Place, begun: Begun, tokens: int | None) -> Turn:
     position = begun.position
-    instructions = tuple(message for message in turn.messages if message.role in INSTRUCTION_ROLES)
+    instructions = _instructions(turn)
     new: tuple[Message, ...] = (*position.new, *position.prompt)
     path = within(tokens, position.path, (*instructions, *new))
-    messages = (*instructions, *messages_of(path), *new)
+    said = in_order((*messages_of(path), *new), last_may_be_open=begun.pending is not None)
     state = position.parent.state if position.parent else None
-    return replace(turn, conversation=place.conversation, messages=messages, state=state)
+    return replace(
+        turn,
+        conversation=place.conversation,
+        messages=(*instructions, *said),
+        state=state,
+        pending=begun.pending,
+    )
+
+
+def _instructions(turn: Turn) -> tuple[Message, ...]:
+    return tuple(message for message in turn.messages if message.role in INSTRUCTION_ROLES)
+
+
+def _said(turn: Turn) -> tuple[Message, ...]:
+    return tuple(message for message in turn.messages if message.role not in INSTRUCTION_ROLES)

@@ -16,6 +16,7 @@ def extended(digest: str, messages: Iterable[Message]) -> str:
     """
     for message in messages:
         said = [message.role, message.content, [[call.id, call.name, call.arguments] for call in message.tool_calls]]
-        visible = json.dumps([*said, message.tool_call_id]).encode()
+        media = [hashlib.sha256(item.data).hexdigest() for item in message.media]
+        visible = json.dumps([*said, message.tool_call_id, *media]).encode()
         digest = hashlib.sha256(digest.encode() + visible).hexdigest()
     return digest

@@ -1,7 +1,8 @@
 """Where in the tree of a conversation a request stands: after which turn, and what of it is new.
 
-In this order: the ids that a front end gives its messages; the session alone, where only something
-new was sent; the transcript, as far as it is exactly what was sent and given; else a beginning.
+In this order: our own id of the answer before; the ids that a front end gives its messages; the session
+alone, where only something new was sent; the transcript, as far as it is exactly what was sent and
+given; else a beginning.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ class Reader(Protocol):
     def by_message(self, message_id: str) -> StoredTurn | None:
         """The newest turn whose answer a front end gave that id."""
 
+    def by_answer(self, answer_id: str) -> StoredTurn | None:
+        """The turn whose answer has that id of ours."""
+
     def by_digest(self, digests: Sequence[str]) -> StoredTurn | None:
         """The newest turn after which the conversation has the last of `digests` that is found."""
 
@@ -39,13 +43,14 @@ class Asked:
 
     `begin` is the digest of nothing. `messages` are without instructions. `message_id` and
     `parent_id` are a front end's ids of the answer to be and of the answer before it: None where
-    it gives none, '' where there is no answer before.
+    it gives none, '' where there is no answer before. `after` is our own id of the answer before.
     """
 
     begin: str
     messages: tuple[Message, ...]
     message_id: str | None = None
     parent_id: str | None = None
+    after: str | None = None
     appends: bool = False
     """Whether messages without any answer among them follow what was said before."""
 
@@ -53,6 +58,12 @@ class Asked:
     def continues(self) -> bool:
         """Whether more of the last answer is wanted."""
         return self.messages[-1].role == "assistant"
+
+    @property
+    def results(self) -> tuple[Message, ...]:
+        """The results of the client's tools that it ends with."""
+        last_other = max((i for i, message in enumerate(self.messages) if message.role != "tool"), default=-1)
+        return self.messages[last_other + 1 :]
 
     def digests(self) -> dict[str, int]:
         """The digest after each answer of the transcript, and how many messages it covers."""
@@ -104,6 +115,8 @@ class Position:
 
 def locate(asked: Asked, turns: Reader) -> Position:
     """Where the request stands among the stored turns of its conversation."""
+    if asked.after is not None and (before := turns.by_answer(asked.after)):
+        return _placed(turns.path(before), asked.messages, asked.begin)
     if asked.message_id is not None and (by_ids := _by_ids(asked, turns)):
         return by_ids
     if asked.message_id is None and asked.appends and not _holds_answers(asked.messages):
@@ -114,9 +127,9 @@ def locate(asked: Asked, turns: Reader) -> Position:
 
 def _by_ids(asked: Asked, turns: Reader) -> Position | None:
     """A front end's ids place a request, except that an answer which the person changed counts as they see it."""
-    if asked.continues:
+    if asked.continues or asked.results:
         before: str | None = asked.message_id
-        new: tuple[Message, ...] = ()
+        new = asked.results
     elif asked.parent_id:
         before, new = asked.parent_id, asked.messages[_last_question(asked.messages) :]
     else:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from agentllm.core import JsonObject, Message, ToolCall
+from agentllm.core import JsonObject, Media, Message, ToolCall
 
 Status = Literal["running", "complete", "interrupted", "failed"]
 
@@ -21,7 +22,9 @@ class StoredTurn:
     `parent` is the turn before it on its branch; `id` grows with time. A turn without `input`
     goes on with the answer of its parent, and its `answer` holds that too. `message_id` is the
     id that a front end gave the answer. `asked` is the digest of the visible conversation before
-    the answer, `digest` that after it.
+    the answer, `digest` that after it. `answer_id` is our own id of the answer, `calls` are the
+    ids of the client's calls in it. A turn that ended with questions has in `pending` what the
+    runtime needs to go on when they are decided.
     """
 
     id: int
@@ -34,6 +37,9 @@ class StoredTurn:
     output: tuple[Message, ...]
     answer: str
     state: JsonObject | None
+    answer_id: str | None = None
+    calls: tuple[str, ...] = ()
+    pending: JsonObject | None = None
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -63,14 +69,19 @@ def to_json(messages: Iterable[Message]) -> list[dict[str, Any]]:
 
 def from_json(stored: Iterable[Mapping[str, Any]]) -> tuple[Message, ...]:
     """What `to_json` wrote."""
-    return tuple(
-        Message(**{**message, "tool_calls": tuple(ToolCall(**call) for call in message.get("tool_calls", ()))})
-        for message in stored
-    )
+    return tuple(_message(message) for message in stored)
+
+
+def _message(stored: Mapping[str, Any]) -> Message:
+    calls = tuple(ToolCall(**call) for call in stored.get("tool_calls", ()))
+    media = tuple(Media(**{**item, "data": base64.b64decode(item["data"])}) for item in stored.get("media", ()))
+    return Message(**{**stored, "tool_calls": calls, "media": media})
 
 
 def _without_unset(message: Message) -> dict[str, Any]:
     kept = {key: value for key, value in asdict(message).items() if value}
     if calls := kept.get("tool_calls"):
         kept["tool_calls"] = [{key: value for key, value in call.items() if value is not None} for call in calls]
+    if media := kept.get("media"):
+        kept["media"] = [{**item, "data": base64.b64encode(item["data"]).decode()} for item in media]
     return kept

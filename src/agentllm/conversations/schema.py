@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from agentllm.errors import ConfigurationError
 
-VERSION = "0002"
+VERSION = "0003"
 """The version of the tables below: the newest step in `migrations/versions`."""
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
@@ -58,10 +58,14 @@ turns = sa.Table(
     sa.Column("output", sa.JSON, nullable=False),
     sa.Column("answer", _Text, nullable=False),
     sa.Column("state", sa.JSON(none_as_null=True)),
+    sa.Column("answer_id", sa.String(64)),
+    sa.Column("calls", sa.JSON(none_as_null=True)),
+    sa.Column("pending", sa.JSON(none_as_null=True)),
     sa.Index("turns_by_conversation", "conversation", "id"),
     sa.Index("turns_by_message", "conversation", "message_id"),
     sa.Index("turns_by_digest", "digest", "conversation"),
     sa.Index("turns_by_parent", "parent"),
+    sa.Index("turns_by_answer", "answer_id"),
     sa.Index("turns_running", "conversation", sqlite_where=RUNNING, postgresql_where=RUNNING),
     sqlite_autoincrement=True,  # else the id of a deleted turn would be given again, and its late end written there
 )

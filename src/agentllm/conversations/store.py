@@ -18,9 +18,10 @@ from agentllm.conversations.database import Database, make_engine, reason
 from agentllm.conversations.digest import extended
 from agentllm.conversations.position import Asked, Position, locate
 from agentllm.conversations.records import Status, StoredTurn, from_json, to_json
+from agentllm.conversations.results import check_results
 from agentllm.conversations.schema import RUNNING, conversations, turns, upgrade
-from agentllm.core import JsonObject, Message
-from agentllm.errors import ConfigurationError, StoreUnavailable
+from agentllm.core import JsonObject, Message, ToolCall
+from agentllm.errors import AlreadyDecided, ConfigurationError, StoreUnavailable
 
 FILE = "agentllm.sqlite3"
 
@@ -47,10 +48,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A turn that was begun: its id, and where it stands."""
+    """A turn that was begun: its id, where it stands, and what is pending of the turn before it and still open."""
 
     id: int
     position: Position
+    pending: JsonObject | None = None
 
 
 class Store:
@@ -106,7 +108,21 @@ class Store:
 
         return await self._database.run(work, patience=START_PATIENCE)
 
-    async def begin(self, place: Place, asked: Asked, *, window: int) -> Begun:
+    async def conversation_of(self, answer_id: str, caller: str, agent: str) -> str | None:
+        """The conversation of that caller and agent in which the answer was given.
+
+        Raises:
+            StoreUnavailable: it could not be read.
+        """
+        owned = {"answer_id": answer_id, "caller": caller, "agent": agent}
+
+        def work(connection: sa.Connection) -> str | None:
+            found: str | None = connection.execute(_CONVERSATION_OF, owned).scalar()
+            return found
+
+        return await self._database.run(work, patience=START_PATIENCE)
+
+    async def begin(self, place: Place, asked: Asked, *, window: int, answer_id: str | None = None) -> Begun:
         """Store what was asked, as a turn that is running; it is on disk when this returns.
 
         At most `window` turns are read. A turn of the conversation that is still marked as running
@@ -114,6 +130,8 @@ class Store:
 
         Raises:
             StoreUnavailable: it could not be read or written, and nothing of it is stored.
+            AlreadyDecided: it answers questions that were answered before.
+            InvalidRequest: it brings results of tools that do not fit.
         """
 
         def work(connection: sa.Connection) -> Begun:
@@ -124,6 +142,8 @@ class Store:
             elif newest.status == "running":
                 _interrupt(connection, newest)
             position = locate(asked, reader)
+            pending = reader.pending_of(position)
+            check_results(position.parent.calls if position.parent else (), position.new)
             values = {
                 "conversation": place.conversation,
                 "parent": position.parent and position.parent.id,
@@ -134,18 +154,31 @@ class Store:
                 "output": [],
                 "answer": position.said_before,
                 "state": position.parent and position.parent.state,
+                "answer_id": answer_id,
             }
-            return Begun(connection.execute(_INSERT, values).scalar_one(), position)
+            return Begun(connection.execute(_INSERT, values).scalar_one(), position, pending)
 
         return await self._database.run(work, patience=START_PATIENCE)
 
-    async def finish(self, begun: Begun, *, output: Sequence[Message], answer: str, state: JsonObject | None) -> None:
-        """Store a whole turn; it is on disk when this returns. `answer` is all that the client shows of it.
+    async def finish(
+        self,
+        begun: Begun,
+        *,
+        output: Sequence[Message],
+        answer: str,
+        state: JsonObject | None,
+        calls: tuple[ToolCall, ...] = (),
+        pending: JsonObject | None = None,
+    ) -> None:
+        """Store a whole turn; it is on disk when this returns. `answer` is all that the client shows of it,
+        `calls` are those of its tools.
 
         Raises:
             StoreUnavailable: it could not be written, or the conversation was deleted meanwhile.
         """
-        values = {"output": to_json(output), "state": state, **_ended(begun, "complete", answer)}
+        ended = _ended(begun, "complete", Message("assistant", answer, calls))
+        ids = [call.id for call in calls] or None
+        values = {"output": to_json(output), "state": state, "calls": ids, "pending": pending, **ended}
 
         def work(connection: sa.Connection) -> None:
             if connection.execute(_UPDATE, {"turn": begun.id, **values}).rowcount != 1:
@@ -165,7 +198,7 @@ class Store:
         Raises:
             StoreUnavailable: it could not be written.
         """
-        values = _ended(begun, status, answer)
+        values = _ended(begun, status, Message("assistant", answer))
 
         def work(connection: sa.Connection) -> None:
             connection.execute(_GIVE_UP, {"turn": begun.id, **values})
@@ -199,6 +232,27 @@ class _Turns:
     def by_message(self, message_id: str) -> StoredTurn | None:
         return self._one(_BY_MESSAGE, message_id=message_id)
 
+    def by_answer(self, answer_id: str) -> StoredTurn | None:
+        return self._one(_BY_ANSWER, answer_id=answer_id)
+
+    def pending_of(self, position: Position) -> JsonObject | None:
+        """What is pending before `position`, as long as no other turn went on from there.
+
+        Raises:
+            AlreadyDecided: one did, and this one brings results of tools for it too.
+        """
+        before = position.parent
+        if before is None or before.pending is None or not position.new:
+            return None
+        if self._connection.execute(_A_CHILD, {"turn": before.id}).first() is None:
+            return before.pending
+        if position.new[-1].role == "tool":
+            raise AlreadyDecided(
+                "What the agent asked before its last answer was decided already, and is done once. "
+                "Send a new user message to go on."
+            )
+        return None
+
     def by_digest(self, digests: Sequence[str]) -> StoredTurn | None:
         for some in _from_the_end(digests):
             rows = self._connection.execute(_BY_DIGEST_HERE, {"conversation": self._conversation, "digests": some})
@@ -231,6 +285,9 @@ def stored_turn(row: sa.Row[tuple[object, ...]]) -> StoredTurn:
         output=from_json(row.output),
         answer=row.answer,
         state=row.state,
+        answer_id=row.answer_id,
+        calls=tuple(row.calls or ()),
+        pending=row.pending,
     )
 
 
@@ -246,16 +303,17 @@ def _owned(place: Place) -> dict[str, str | None]:
     return {"id": place.conversation, "caller": place.caller, "agent": place.agent, "session": place.session}
 
 
-def _ended(begun: Begun, status: Status, answer: str) -> dict[str, str]:
-    return {"status": status, "answer": answer, "digest": _digest(begun.position.asked, answer)}
+def _ended(begun: Begun, status: Status, answer: Message) -> dict[str, str]:
+    return {"status": status, "answer": answer.content, "digest": _digest(begun.position.asked, answer)}
 
 
-def _digest(asked: str, answer: str) -> str:
-    return extended(asked, [Message("assistant", answer)]) if answer else asked
+def _digest(asked: str, answer: Message) -> str:
+    return extended(asked, [answer]) if answer.content or answer.tool_calls else asked
 
 
 def _interrupt(connection: sa.Connection, turn: StoredTurn) -> None:
-    values = {"status": "interrupted", "answer": turn.answer, "digest": _digest(turn.asked, turn.answer)}
+    digest = _digest(turn.asked, Message("assistant", turn.answer))
+    values = {"status": "interrupted", "answer": turn.answer, "digest": digest}
     connection.execute(_GIVE_UP, {"turn": turn.id, **values})
 
 
@@ -278,16 +336,30 @@ _BY_MESSAGE = (
     .order_by(turns.c.id.desc())
     .limit(1)
 )
+_BY_ANSWER = sa.select(*_COLUMNS).where(_HERE, turns.c.answer_id == sa.bindparam("answer_id")).limit(1)
+_CONVERSATION_OF = (
+    sa.select(turns.c.conversation)
+    .join(conversations, conversations.c.id == turns.c.conversation)
+    .where(
+        turns.c.answer_id == sa.bindparam("answer_id"),
+        conversations.c.caller == sa.bindparam("caller"),
+        conversations.c.agent == sa.bindparam("agent"),
+    )
+)
+_A_CHILD = sa.select(turns.c.id).where(turns.c.parent == sa.bindparam("turn")).limit(1)
 _DIGESTS = turns.c.digest.in_(sa.bindparam("digests", expanding=True))
 _NEWEST_OF_EACH = sa.select(sa.func.max(turns.c.id)).where(_DIGESTS).group_by(turns.c.digest)
 _BY_DIGEST = sa.select(turns.c.digest, turns.c.conversation).where(turns.c.id.in_(_NEWEST_OF_EACH))
 _BY_DIGEST_HERE = sa.select(*_COLUMNS).where(turns.c.id.in_(_NEWEST_OF_EACH.where(_HERE)))
 _INSERT = turns.insert().returning(turns.c.id)
 _THIS = turns.c.id == sa.bindparam("turn")
+_WRITTEN_AT_END = ("output", "state", "calls", "pending", "status", "answer", "digest")
 _UPDATE = (
     turns.update()
     .where(_THIS)
-    .values({name: sa.bindparam(name) for name in ("output", "state", "status", "answer", "digest")})
+    .values(
+        {name: sa.bindparam(name) for name in ("output", "state", "calls", "pending", "status", "answer", "digest")}
+    )
 )
 _KEEP = turns.update().where(_THIS, turns.c.status == "running").values(answer=sa.bindparam("answer"))
 _GIVE_UP = (

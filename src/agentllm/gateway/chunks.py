@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import time
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 from litellm.types.utils import (
+    ChatCompletionAudioResponse,
     Choices,
     CompletionTokensDetailsWrapper,
     Delta,
@@ -20,7 +22,20 @@ from litellm.types.utils import (
 )
 from litellm.types.utils import Usage as LiteLLMUsage
 
-from agentllm.core import Event, FinishReason, Reasoning, Text, Usage
+from agentllm.core import (
+    ClientCalls,
+    Event,
+    Finished,
+    FinishReason,
+    Questions,
+    Reasoning,
+    Shown,
+    Text,
+    ToolCall,
+    Usage,
+    Work,
+)
+from agentllm.gateway.work import WORK, work_fields
 
 Chunk = GenericStreamingChunk | ModelResponseStream
 
@@ -42,9 +57,10 @@ class Answer:
     """
 
     model: str
-    id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4()}")
+    id: str
     created: int = 0
     _last_text: str = ""
+    _images: int = 0
 
     async def chunks(self, events: AsyncIterator[Event]) -> AsyncGenerator[Chunk, None]:
         """The events of one turn as chunks; usage stands before the finish chunk, as LiteLLM loses it otherwise."""
@@ -53,14 +69,29 @@ class Answer:
                 self.created = int(time.time())
                 if isinstance(event, Reasoning):
                     yield self._generic()  # LiteLLM looks at the clock for this form only, and sends nothing for it
-            if isinstance(event, Text):
-                yield self._text(event.text)
-            elif isinstance(event, Reasoning):
-                yield self._delta(reasoning_content=event.text)
-            elif isinstance(event, Usage):
-                yield self._generic(usage=event)
-            else:
-                yield self._generic(finish=event.reason)
+            if (chunk := self._chunk(event)) is not None:
+                yield chunk
+
+    def _chunk(self, event: Event) -> Chunk | None:
+        """None for questions, which are put into words or calls before they get here."""
+        match event:
+            case Text(text):
+                return self._text(text)
+            case Reasoning(text):
+                return self._delta(reasoning_content=text)
+            case Usage():
+                return self._generic(usage=event)
+            case Finished(reason):
+                return self._generic(finish=reason)
+            case ClientCalls(calls):
+                return self._delta(tool_calls=[_tool_call(call) for call in calls])
+            case Work():
+                return self._delta(provider_specific_fields={WORK: work_fields(event)})
+            case Shown(media):
+                index, self._images = self._images, self._images + (media.kind == "image")
+                return self._delta(**_shown(event, index=index))
+            case Questions():
+                return None
 
     def _text(self, text: str) -> Chunk:
         """LiteLLM breaks off a stream of 100 equal generic chunks, so an equal one takes the other form."""
@@ -79,15 +110,19 @@ class Answer:
         chunk.id = self.id
         return chunk  # type: ignore[return-value]  # a TypedDict cannot be subclassed by a class with attributes
 
-    def _delta(self, *, content: str | None = None, reasoning_content: str | None = None) -> ModelResponseStream:
-        delta = Delta(content=content, reasoning_content=reasoning_content, role="assistant")
+    def _delta(self, **fields: Any) -> ModelResponseStream:
+        delta = Delta(role="assistant", **fields)
         choice = StreamingChoices(index=0, delta=delta, finish_reason=None)
         return ModelResponseStream(id=self.id, created=self.created, model=self.model, choices=[choice])
 
 
-async def whole_answer(events: AsyncIterator[Event], response: ModelResponse, model: str) -> ModelResponse:
+async def whole_answer(events: AsyncIterator[Event], response: ModelResponse, answer: Answer) -> ModelResponse:
     """`response` filled with the events of one turn."""
     text, reasoning, usage, reason = "", "", Usage(), "stop"
+    calls: list[dict[str, Any]] = []
+    images: list[Any] = []
+    work: list[dict[str, Any]] = []
+    audio: dict[str, Any] = {}
     async for event in events:
         if isinstance(event, Text):
             text += event.text
@@ -95,14 +130,42 @@ async def whole_answer(events: AsyncIterator[Event], response: ModelResponse, mo
             reasoning += event.text
         elif isinstance(event, Usage):
             usage = event
-        else:
+        elif isinstance(event, Finished):
             reason = event.reason
-    message = Message(role="assistant", content=text, reasoning_content=reasoning or None)
-    answer = Answer(model)
-    response.id, response.created, response.model = answer.id, int(time.time()), model
+        elif isinstance(event, ClientCalls):
+            calls = [_tool_call(call) for call in event.calls]
+        elif isinstance(event, Work):
+            work.append(work_fields(event))
+        elif isinstance(event, Shown):
+            shown = _shown(event, index=len(images))
+            images += shown.get("images", ())
+            audio = shown if event.media.kind == "audio" else audio
+    message = Message(
+        role="assistant",
+        content=text or (None if calls else ""),
+        reasoning_content=reasoning or None,
+        tool_calls=calls or None,
+        images=images or None,
+        provider_specific_fields={WORK: work} if work else None,
+        **audio,
+    )
+    response.id, response.created, response.model = answer.id, int(time.time()), answer.model
     response.choices = [Choices(finish_reason=reason, index=0, message=message)]
     response.usage = litellm_usage(usage)  # type: ignore[attr-defined]  # LiteLLM sets it this way
     return response
+
+
+def _tool_call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def _shown(event: Shown, *, index: int) -> dict[str, Any]:
+    """The field of a message or a delta that holds a picture, the `index`-th of its answer, or a sound."""
+    data = base64.b64encode(event.media.data).decode()
+    if event.media.kind == "audio":
+        return {"audio": ChatCompletionAudioResponse(data, expires_at=0, transcript=event.transcript)}
+    url = f"data:{event.media.mime_type};base64,{data}"
+    return {"images": [{"type": "image_url", "image_url": {"url": url}, "index": index}]}
 
 
 def litellm_usage(usage: Usage) -> LiteLLMUsage:

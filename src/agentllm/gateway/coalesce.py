@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from agentllm.core import Event, Finished, Reasoning, Text, Usage
+from agentllm.core import Event, Reasoning, Text
 from agentllm.gateway.turns import Share
 
 HOLD = 0.020
@@ -84,7 +84,7 @@ class _Gathered:
     def __init__(self, hold: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._hold = hold
-        self._waiting: deque[_Pieces | Usage | Finished] = deque()
+        self._waiting: deque[_Pieces | Event] = deque()
         self._characters = 0
         self._ended = False
         self._last_kind: type[Text] | type[Reasoning] | None = None

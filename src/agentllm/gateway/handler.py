@@ -72,14 +72,14 @@ class AgentHandler(CustomLLM):
         response: ModelResponse = request.kwargs["model_response"]
         try:
             async with aclosing(self._events(request, stream=False)) as events:
-                return await whole_answer(events, response, request.agent)
+                return await whole_answer(events, response, Answer(request.agent, request.answer_id))
         except Exception as error:
             raise to_litellm(error, request.agent) from None
 
     async def _chunks(self, request: Request) -> AsyncGenerator[Chunk, None]:
         try:
             async with aclosing(coalesce(self._events(request, stream=True))) as events:
-                async for chunk in Answer(request.agent).chunks(events):
+                async for chunk in Answer(request.agent, request.answer_id).chunks(events):
                     yield chunk
         except Exception as error:
             raise to_litellm(error, request.agent) from None

@@ -20,6 +20,8 @@ HEALTH_CHECK_TAG = "litellm-internal-health-check"
 BACKGROUND_MARK = "agentllm_background_task"
 """In the metadata of a model call: it is for a background task."""
 
+ANSWER_ID_PREFIX = "chatcmpl-"
+
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _NUMBERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
 _INTEGERS = ("max_tokens", "seed")
@@ -74,6 +76,16 @@ class Request:
         return float(timeout) if isinstance(timeout, (int, float)) and timeout > 0 else None
 
     @cached_property
+    def turn_id(self) -> str:
+        """The id of the turn that it becomes."""
+        return str(uuid.uuid4())
+
+    @property
+    def answer_id(self) -> str:
+        """What clients get as the id of the answer."""
+        return f"{ANSWER_ID_PREFIX}{self.turn_id}"
+
+    @cached_property
     def messages(self) -> tuple[Message, ...]:
         """What the client sent.
 
@@ -115,7 +127,7 @@ class Request:
         """
         drop = bool(litellm.drop_params or self._litellm_params.get("drop_params"))
         return Turn(
-            id=str(uuid.uuid4()),
+            id=self.turn_id,
             agent=self.agent,
             caller=self.caller,
             messages=self.messages,
