@@ -21,9 +21,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from agentllm.conversations.database import BUSY_SECONDS, make_engine, reason
+from agentllm.conversations.reader import stored_turn
 from agentllm.conversations.records import Status, StoredTurn
 from agentllm.conversations.schema import RUNNING, check, conversations, turns
-from agentllm.conversations.store import stored_turn
 from agentllm.errors import ConfigurationError, StoreUnavailable
 
 T = TypeVar("T")
