@@ -39,9 +39,7 @@ _WRITTEN_AT_END = ("output", "state", "calls", "pending", "status", "answer", "d
 UPDATE = (
     turns.update()
     .where(_THIS)
-    .values(
-        {name: sa.bindparam(name) for name in ("output", "state", "calls", "pending", "status", "answer", "digest")}
-    )
+    .values({name: sa.bindparam(name) for name in _WRITTEN_AT_END})
 )
 KEEP = turns.update().where(_THIS, turns.c.status == "running").values(answer=sa.bindparam("answer"))
 GIVE_UP = (
