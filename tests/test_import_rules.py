@@ -17,12 +17,13 @@ assert agentllm.__file__ is not None
 ROOT = Path(agentllm.__file__).parent
 
 BASE = ("core", "errors", "settings")
-MIDDLE = ("keys", "conversations", "catalog", "runtimes", "llm", "hotswap", "agents")
+MIDDLE = ("keys", "conversations", "idempotency", "catalog", "runtimes", "llm", "hotswap", "agents")
 TOP = ("gateway", "cli", "cli_sessions", "durable", "a2a")
 
 OWNERS = {
     "litellm": ("gateway", "llm"),
     "agno": ("runtimes.agno", "llm", "agents"),
+    "langchain_core": ("runtimes.agno",),
     "google.adk": ("runtimes.adk",),
     "temporalio": ("durable", "runtimes.temporal"),
     "a2a": ("a2a",),

@@ -24,6 +24,8 @@ def test_a_fresh_machine_needs_no_setting() -> None:
     assert settings.run_timeout == 600
     assert settings.history_turns == 20
     assert settings.allow_test_key is False
+    assert settings.show_work is False
+    assert settings.fetch_urls is False
     assert settings.keys is None
     assert settings.trusted_frontends == ("master",)
     assert settings.openwebui_jwt_secret is None
@@ -40,6 +42,8 @@ def test_a_fresh_machine_needs_no_setting() -> None:
         ("run_timeout", "86400", 86_400),
         ("history_turns", "1", 1),
         ("history_turns", "1000", 1_000),
+        ("fetch_urls", "1", True),
+        ("show_work", "1", True),
         ("allow_test_key", "1", True),
         ("allow_test_key", "false", False),
     ],

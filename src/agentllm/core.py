@@ -13,7 +13,9 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 JsonObject: TypeAlias = Mapping[str, Json]
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Verbosity = Literal["low", "medium", "high"]
+ServiceTier = Literal["flex", "scale", "priority", "fast"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 
 
@@ -98,6 +100,8 @@ class Parameters:
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     reasoning_effort: Effort | None = None
+    verbosity: Verbosity | None = None
+    service_tier: ServiceTier | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +123,15 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """The form of the answer: a JSON object, and one that `schema`, a JSON schema, allows where there is one."""
+    """The form of the answer: the JSON that `schema`, a JSON schema, allows; any JSON object where there is none.
+
+    `name`, `description` and `strict` are for the model.
+    """
 
     schema: JsonObject | None = None
     name: str = "answer"
     strict: bool = False
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +278,10 @@ class Shown:
     transcript: str = ""
 
 
+WORK_ID = "work_"
+"""What the ids of work begin with where clients see them, so that none is that of a call of theirs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What the agent does while it answers: a tool that it calls, a member of its team or a step that is at work.
@@ -335,6 +347,11 @@ class Runtime(Protocol):
         """How much of a conversation it is given again."""
         ...
 
+    @property
+    def takes_front_end_tools(self) -> bool:
+        """Whether it is offered the tools that a front end adds to every request by itself."""
+        ...
+
     async def warm_up(self) -> None:
         """Load what the first run would have to wait for; runs nothing of the agent and asks no model."""
         ...
@@ -355,9 +372,24 @@ class Runtime(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """What model lists show of an agent beside its description.
+
+    `title` is what it calls itself. `prompts` are offered to begin a conversation with. `takes_images` is
+    whether pictures may be sent to it.
+    """
+
+    title: str | None = None
+    tags: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    takes_images: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Agent:
     """An agent that can be asked: `name` is the part behind `agno/` in the model's name."""
 
     name: str
     description: str
     runtime: Runtime
+    card: Card = Card()

@@ -6,11 +6,14 @@ AgentLLMError                  500 api_error
 ├── AuthenticationFailed       401 authentication_error
 ├── UnknownAgent               404 not_found_error
 ├── AlreadyDecided             409 conflict_error
+├── KeyReused                  409 conflict_error
+├── AnswerLost                 409 conflict_error
 ├── ConversationBusy           429 rate_limit_error
 ├── AgentUnavailable           503 service_unavailable_error
 ├── StoreUnavailable           503 service_unavailable_error
 ├── AgentFailed                500 api_error
 │   ├── ModelFailed            the provider's status
+│   ├── MalformedAnswer        502 api_error
 │   └── RunTimedOut            504 timeout_error
 └── ConfigurationError         (stops the start; never leaves the process)
 
@@ -60,6 +63,20 @@ class UnsupportedParameter(InvalidRequest):
 
 class AlreadyDecided(AgentLLMError):
     """What the request decides was decided before."""
+
+    status = 409
+    type = "conflict_error"
+
+
+class KeyReused(AgentLLMError):
+    """The request has the Idempotency-Key of another one; nothing was run."""
+
+    status = 409
+    type = "conflict_error"
+
+
+class AnswerLost(AgentLLMError):
+    """The request has the Idempotency-Key of one whose answer cannot be given again; nothing was run."""
 
     status = 409
     type = "conflict_error"
@@ -123,6 +140,12 @@ class ModelFailed(AgentFailed):
         super().__init__(message)
         self.status = status
         self.type = _TYPES_BY_STATUS.get(status, "api_error")
+
+
+class MalformedAnswer(AgentFailed):
+    """The agent's answer is not in the form that the request asks for."""
+
+    status = 502
 
 
 class RunTimedOut(AgentFailed):

@@ -62,6 +62,12 @@ class Settings(BaseSettings):
     allow_test_key: bool = False
     """Whether the published test key may be used on an address that is not loopback."""
 
+    fetch_urls: bool = False
+    """Whether pictures, sounds and files are fetched from https URLs in requests."""
+
+    show_work: bool = False
+    """Whether clients other than Open WebUI read of an agent's work in lines of reasoning."""
+
     keys: Path | None = None
     """The YAML file of keys for a proxy without a database; None lets the master key in alone."""
 

@@ -11,6 +11,7 @@ from agno.tools.calculator import CalculatorTools
 
 from agentllm.catalog import BrokenAgent
 from agentllm.catalog.yaml_agents import AgentDefinition, agents_in_yaml, build_agent
+from agentllm.core import Card
 from agentllm.errors import ConfigurationError
 from agentllm.llm.offline import OfflineModel
 from agentllm.llm.router import RouterModel
@@ -89,6 +90,25 @@ class TestDefinitions:
         catalog = load(write(tmp_path / "agents.yaml", "agents: {haiku: {history_turns: 7}, sonnet: {}}"))
         assert [catalog.get(name).runtime.memory.turns for name in ("haiku", "sonnet")] == [7, None]
 
+    def test_it_can_be_offered_the_tools_of_a_front_end(self, tmp_path: Path) -> None:
+        catalog = load(write(tmp_path / "agents.yaml", "agents: {haiku: {front_end_tools: true}, sonnet: {}}"))
+        assert [catalog.get(name).runtime.takes_front_end_tools for name in ("haiku", "sonnet")] == [True, False]
+
+    def test_its_card_can_be_described(self, tmp_path: Path) -> None:
+        path = write(
+            tmp_path / "agents.yaml",
+            """
+            agents:
+              haiku:
+                tags: [poetry, short]
+                suggestion_prompts: A haiku about the sea
+              sonnet: {}
+            """,
+        )
+        catalog = load(path)
+        assert catalog.get("haiku").card == Card("haiku", ("poetry", "short"), ("A haiku about the sea",))
+        assert catalog.get("sonnet").card == Card("sonnet")
+
     def test_entries_can_share_what_yaml_lets_them_share(self, tmp_path: Path) -> None:
         path = write(
             tmp_path / "agents.yaml",
@@ -148,6 +168,7 @@ class TestBrokenEntries:
             ("{history_turns: 1001}", ["history_turns", "1000"]),
             ("{history_turns: yes}", ["history_turns"]),
             ("{history_turns: '7'}", ["history_turns"]),
+            ("{front_end_tools: 1}", ["front_end_tools"]),
             ("nowhere", ["'nowhere'"]),
             ("os.path:jion", ["jion"]),
             ("nonexistent_module:x", ["nonexistent_module"]),

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
 from agentllm.core import Event, Finished, Memory, Message, Text, ToolCall, Turn, Usage
-from agentllm.errors import AgentFailed
+from agentllm.errors import AgentFailed, MalformedAnswer
 
 Script = Callable[[Turn], AsyncGenerator[Event, None]]
 
@@ -38,6 +38,12 @@ async def break_off(turn: Turn) -> AsyncGenerator[Event, None]:
     """Says half of an answer and fails."""
     yield Text("half an ans")
     raise AgentFailed("no")
+
+
+async def misspeak(turn: Turn) -> AsyncGenerator[Event, None]:
+    """Says an answer that is not in the form that was asked for."""
+    yield Text('{"size": "big"}')
+    raise MalformedAnswer("no")
 
 
 def answering(*texts: str) -> Script:
@@ -79,6 +85,7 @@ class Speaking:
     description: str | None = None
     turns: list[Turn] = field(default_factory=list)
     closed: int = 0
+    takes_front_end_tools: bool = False
 
     async def warm_up(self) -> None:
         """There is nothing to load."""

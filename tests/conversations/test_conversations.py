@@ -16,11 +16,24 @@ from agentllm.conversations import store as store_module
 from agentllm.conversations.locks import Locks
 from agentllm.conversations.records import CONTINUE
 from agentllm.conversations.store import Store
-from agentllm.core import Caller, Event, Finished, Memory, Message, Place, Reasoning, Runtime, Text, Turn, Usage
-from agentllm.errors import AgentFailed, ConversationBusy, StoreUnavailable
+from agentllm.core import (
+    Caller,
+    Event,
+    Finished,
+    Memory,
+    Message,
+    Place,
+    Reasoning,
+    Runtime,
+    Text,
+    ToolCall,
+    Turn,
+    Usage,
+)
+from agentllm.errors import AgentFailed, ConversationBusy, MalformedAnswer, StoreUnavailable
 from tests.conversations.conftest import SECRET
 from tests.conversations.disk import change, find_the_table, full_disk, locked, lose_the_table, rows, sqlite_url
-from tests.conversations.speaking import Script, Speaking, answering, break_off, echo, fail, work, worked
+from tests.conversations.speaking import Script, Speaking, answering, break_off, echo, fail, misspeak, work, worked
 from tests.conversations.talk import assistant, system, texts, user
 from tests.openwebui import TURNS, Captured
 
@@ -280,12 +293,20 @@ class TestFrontEnd:
             await ask(conversations, runtime, a_turn(*said, session=session, message=message, parent=parent))
             (given,) = runtime.turns
             assert [m.content for m in given.messages if m.role == "assistant"] == texts(said[1::2])
-            assert given.messages[-1] == said[-1]
+            assert (given.messages[-1].role, given.messages[-1].content) == (said[-1].role, said[-1].content)
             assert (given.state is None) == (parent == "")
 
 
 def _said(request: Captured) -> list[Message]:
-    return [Message(message["role"], message.get("content") or "") for message in request.body["messages"]]
+    return [
+        Message(
+            message["role"],
+            message.get("content") or "",
+            tuple(ToolCall(call["id"], **call["function"]) for call in message.get("tool_calls", ())),
+            message.get("tool_call_id"),
+        )
+        for message in request.body["messages"]
+    ]
 
 
 class TestWithoutASession:
@@ -471,6 +492,15 @@ class TestTurnsThatEndEarly:
         runtime = Speaking()
         assert await tell(conversations, runtime, "c") == ["a", "A", "c"]
         assert runtime.turns[0].state == {"count": 1}
+
+    async def test_an_answer_that_is_not_in_its_form_is_kept_as_failed_and_not_given_again(
+        self, conversations: Conversations, store: Store
+    ) -> None:
+        await tell(conversations, Speaking(), "a")
+        with pytest.raises(MalformedAnswer):
+            await tell(conversations, Speaking(misspeak), "b")
+        assert turns(store)[1][0] == "failed"
+        assert await tell(conversations, Speaking(), "c") == ["a", "A", "c"]
 
     async def test_one_that_fails_in_the_middle_is_kept_as_far_as_it_came(
         self, conversations: Conversations, store: Store

@@ -66,6 +66,25 @@ def test_no_call_of_a_tool_is_without_its_result(said: list[tuple[str, str]], to
     assert called == [message.tool_call_id for message in kept if message.role == "tool"]
 
 
+results = st.lists(st.tuples(st.booleans(), st.text(max_size=30)), max_size=8)
+
+
+@given(results, st.integers(0, 200), st.booleans())
+def test_results_stay_with_their_question_or_go_with_it(
+    said: list[tuple[bool, str]], tokens: int, new_begins_with_results: bool
+) -> None:
+    tree = Tree()
+    last = tree.add("question", answer="a")
+    for begins_with_results, text in said:
+        message = Message("tool", text, tool_call_id="c") if begins_with_results else user(text)
+        last = tree.add(message, answer="b", after=last)
+    new = [Message("tool", "x", tool_call_id="c") if new_begins_with_results else user("x")]
+    kept = list(within(tokens, tree.turns, new))
+    assert kept == tree.turns[len(tree.turns) - len(kept) :]
+    assert not kept or kept[0].input[0].role == "user"
+    assert kept or not new_begins_with_results
+
+
 @pytest.mark.parametrize("letter", ["漢", "é", "😀"])
 def test_other_letters_take_more_room(letter: str) -> None:
     plain, other = branch(("a" * 60, "")), branch((letter * 60, ""))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -331,6 +333,59 @@ class TestTranscript:
         assert self.place_of(tree, place, *transcript([one, again]), user("x")).path == (one, again)
 
 
+class TestAfterAnAnswerOfOurs:
+    """By our own id of it, before anything else."""
+
+    def test_new_messages_stand_there(self) -> None:
+        tree, one, two, _ = chat()
+        named = tree.add("b", answer="B", after=one, answer_id="B")
+        position = locate(Asked(BEGIN, (user("x"),), after="B"), tree)
+        assert (position.path, position.new) == ((one, named), (user("x"),))
+        position = locate(Asked(BEGIN, (*transcript([one, two]), user("x")), "X", "A2", after="B", appends=True), tree)
+        assert position.path == (one, named)
+
+    def test_one_that_is_not_there_leaves_it_to_the_rest(self) -> None:
+        tree, one, two, _ = chat()
+        position = locate(Asked(BEGIN, (*transcript([one, two]), user("x")), after="unknown"), tree)
+        assert position.path == (one, two)
+
+
+class TestResults:
+    """Of the client's tools, for the answer that asked for them."""
+
+    CALLED = Message("assistant", "Let me see.", (ToolCall("c", "weather", "{}"),))
+    RESULT = Message("tool", "cold", tool_call_id="c")
+
+    def asked(self) -> tuple[Tree, StoredTurn]:
+        tree = Tree()
+        return tree, tree.add("weather?", answer="Let me see.", message_id="A1")
+
+    def test_they_are_what_is_new_of_the_same_message_of_a_front_end(self) -> None:
+        tree, one = self.asked()
+        position = by_ids(tree, user("weather?"), self.CALLED, self.RESULT, message="A1", parent="")
+        assert (position.path, position.new, position.prompt) == ((one,), (self.RESULT,), ())
+
+    def test_the_next_ones_follow_the_newest_turn_of_that_message(self) -> None:
+        tree, one = self.asked()
+        two = tree.add(self.RESULT, answer="And Rome?", after=one, message_id="A1")
+        again = Message("assistant", "And Rome?", self.CALLED.tool_calls)
+        shown = (user("weather?"), self.CALLED, self.RESULT, again, self.RESULT)
+        position = by_ids(tree, *shown, message="A1", parent="")
+        assert (position.path, position.new) == ((one, two), (self.RESULT,))
+
+    def test_the_next_question_stands_after_all_of_them(self) -> None:
+        tree, one = self.asked()
+        two = tree.add(self.RESULT, answer="It is cold.", after=one, message_id="A1")
+        shown = (user("weather?"), self.CALLED, self.RESULT, assistant("It is cold."), user("thanks"))
+        position = by_ids(tree, *shown, message="A2", parent="A1")
+        assert (position.path, position.new) == ((one, two), (user("thanks"),))
+
+    def test_of_an_unknown_message_they_are_told_with_the_transcript(self) -> None:
+        shown = (user("weather?"), self.CALLED, self.RESULT)
+        position = by_ids(Tree(), *shown, message="A1", parent="")
+        assert (position.path, position.new) == ((), shown)
+
+
 def test_questions_alone_without_a_session_id_begin() -> None:
     tree, _, _, _ = chat()
     assert by_transcript(tree, user("u1")).path == ()
@@ -375,10 +430,14 @@ messages = st.lists(st.builds(Message, st.sampled_from(["user", "assistant"]), w
 def test_the_client_is_believed_word_for_word(
     turns: list[tuple[str, str, int]], before: list[Message], new: str
 ) -> None:
-    """What is remembered and what is new are together its transcript."""
+    """What is remembered and what is new are together its transcript, but for answers without a text."""
+
+    def told(messages: Iterable[Message]) -> list[Message]:
+        return [message for message in messages if message.content or message.role == "user"]
+
     asked = [*before, user(new)]
     position = by_transcript(grown(turns), *asked)
-    assert [*transcript(position.path), *position.new] == asked
+    assert told([*transcript(position.path), *position.new]) == told(asked)
 
 
 @given(spoken.filter(bool), st.integers(0, 5), messages, words)

@@ -154,6 +154,28 @@ class TestFirstForm:
         assert contents(old) == before
 
 
+_COUNT_ON = "SELECT setval(pg_get_serial_sequence('turns', 'id'), 1)"
+
+
+async def test_turns_of_the_second_form_go_on_without_calls_or_anything_pending(url: sa.URL) -> None:
+    engine = make_engine(url)
+    with engine.begin() as connection:
+        command.upgrade(migrations(connection), "0002")
+    engine.dispose()
+    change(
+        url,
+        f"INSERT INTO conversations (id, caller, agent, session) VALUES ('{OLD}', '', '', 'old')",
+        "INSERT INTO turns (id, conversation, status, asked, input, output, answer) VALUES "
+        f"""(1, '{OLD}', 'complete', '', '[{{"role": "user", "content": "a"}}]', '[]', 'A')""",
+        *([_COUNT_ON] if url.get_backend_name() == "postgresql" else []),
+    )
+    Store(url).create()
+    assert rows(url, "SELECT answer, answer_id, calls, pending FROM turns") == [("A", None, None, None)]
+    runtime = await talk(url, "next", "more")
+    assert texts(runtime.turns[-1].messages)[:3] == ["a", "A", "next"]
+    assert rows(url, "SELECT answer_id FROM turns ORDER BY id") == [(None,), ("t",), ("t",)]
+
+
 def _half_an_upgrade(config: Config, _revision: str) -> None:
     config.attributes["connection"].execute(sa.text("DROP TABLE turns"))
     config.attributes["connection"].execute(sa.text("no SQL"))

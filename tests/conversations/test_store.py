@@ -127,6 +127,34 @@ class TestTurns:
             state=state,
         )
 
+    async def test_so_does_one_that_waits_for_the_client(self, store: Store) -> None:
+        calls = (ToolCall("1", "weather", "{}"), ToolCall("2", "weather", "{}"))
+        pending: JsonObject = {"paused": ["1", None]}
+        begun = await begin(store, "weather?")
+        await store.finish(begun, output=[], answer="", state=None, calls=calls, pending=pending)
+        given = await begin(store, "never mind")
+        turn = given.position.parent
+        assert turn is not None
+        assert (turn.calls, turn.pending, given.pending) == (("1", "2"), pending, pending)
+        assert turn.digest == extended(turn.asked, [Message("assistant", "", calls)])
+
+    async def test_one_that_does_not_has_no_calls_and_nothing_pending(self, store: Store) -> None:
+        begun = await say(store, "a")
+        assert rows(store.url, f"SELECT calls, pending FROM turns WHERE id = {begun.id}") == [(None, None)]
+
+    async def test_one_is_found_by_the_id_of_its_answer_and_its_owner(self, store: Store) -> None:
+        asked = Asked("c", (user("a"),))
+        owner = Place("c", '["key", "k"]', "demo", "s")
+        begun = await store.begin(owner, asked, window=1, answer_id="one")
+        await store.finish(begun, output=[], answer="A", state=None)
+        assert await store.conversation_of("one", owner.caller, "demo") == "c"
+        for answer_id, caller, agent in (
+            ("two", owner.caller, "demo"),
+            ("one", "", "demo"),
+            ("one", owner.caller, "x"),
+        ):
+            assert await store.conversation_of(answer_id, caller, agent) is None
+
     async def test_each_names_the_one_before_it(self, store: Store) -> None:
         begun = [await say(store, text) for text in "abc"]
         turns = await path(store)

@@ -16,12 +16,13 @@ import sqlalchemy as sa
 
 from agentllm.conversations import open_conversations, upkeep
 from agentllm.conversations.archive import Archive, Deleted
+from agentllm.conversations.schema import KEPT_SECONDS
 from agentllm.conversations.store import Store
-from agentllm.conversations.upkeep import apply_retention, keep_up, recover
+from agentllm.conversations.upkeep import apply_retention, keep_answers, keep_up, recover
 from agentllm.conversations.urls import process_locks
 from agentllm.errors import StoreUnavailable
 from agentllm.settings import Settings
-from tests.conversations.disk import find_the_table, lose_the_table, rows
+from tests.conversations.disk import change, find_the_table, lose_the_table, rows
 from tests.conversations.speaker import ANSWER, SAID, a_turn, settings, speaking
 from tests.conversations.speaking import Speaking
 from tests.conversations.talk import assistant, user
@@ -197,6 +198,29 @@ class TestKeepingUp:
         await asyncio.wait_for(keep_up(settings(url, tmp_path)), SECONDS)
         assert "could not be marked" in caplog.text
         assert rows(url, STATUSES) == [("running",)]
+
+
+class TestAnswers:
+    """Those that are kept for a repeated request."""
+
+    async def test_they_are_deleted_after_a_day_and_looked_for_again_when_the_store_failed(
+        self, store: Store, url: sa.URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:  # fmt: skip
+        monkeypatch.setattr("agentllm.conversations.archive.PATIENCE", 0.1)
+        monkeypatch.setattr(upkeep, "AGAIN", 0.05)
+        monkeypatch.setattr(upkeep, "BATCH", 2)
+        now = int(time.time())
+        for number, created in enumerate([*[now - KEPT_SECONDS - 60] * 5, now - KEPT_SECONDS + 60]):
+            change(url, f"INSERT INTO answers (key, asked, answer_id, created, status) VALUES "
+                        f"('{number}', '', '', {created}, 'complete')")  # fmt: skip
+        change(url, "ALTER TABLE answers RENAME TO lost")
+        task = asyncio.create_task(keep_answers(settings(url, tmp_path)))
+        await until(lambda: caplog.text.count("could not be deleted") > 1)
+        change(url, "ALTER TABLE lost RENAME TO answers")
+        await until(lambda: rows(url, "SELECT key FROM answers") == [("5",)])
+        task.cancel()
+        await asyncio.wait({task})
 
 
 class Broken:

@@ -295,6 +295,7 @@ def test_an_unexpected_error_is_told_without_its_content(
 
         name = description = None
         memory = Memory()
+        takes_front_end_tools = False
 
         async def run(self, turn: object) -> Any:
             yield Usage()

@@ -85,6 +85,25 @@ def test_an_explicit_entry_wins_and_gets_our_retries_and_cooldown() -> None:
     assert (second["num_retries"], second["cooldown_time"]) == (0, 0)
 
 
+@pytest.mark.parametrize("name", ["reasoning_effort", "verbosity", "thinking", "response_format"])
+def test_agents_get_the_parameters_that_litellm_holds_back_from_custom_providers(name: str) -> None:
+    routes = router(entry("mine", "agno/demo"), entry("theirs", "agno/demo", allowed_openai_params=["seed"]))
+    register(routes, catalog("poet"))
+    allowed = [deployment["litellm_params"]["allowed_openai_params"] for deployment in routes.model_list]
+    assert [name in one for one in allowed] == [True, False, True]
+
+
+async def test_effort_reaches_an_agent_through_the_router(serve: Serve) -> None:
+    who, model = spoken.agent("hello")
+    serve(demo=who)
+    routes = router()
+    register(routes, catalog("demo"))
+    await routes.acompletion(
+        model="agno/demo", messages=[{"role": "user", "content": "hi"}], reasoning_effort="low", verbosity=None
+    )
+    assert model.calls[0].reasoning_effort == "low"
+
+
 def test_deployments_of_others_are_left_alone() -> None:
     routes = router(entry("gpt", "openai/gpt", api_key="k"))
     register(routes, catalog("demo"))

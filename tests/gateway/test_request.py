@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from litellm.types.utils import Message as LiteLLMMessage
 
-from agentllm.core import Caller, Message, Parameters, Place, ToolCall
+from agentllm.core import Caller, Message, OutputFormat, Parameters, Place, ToolCall
 from agentllm.errors import InvalidRequest, UnsupportedParameter
 from agentllm.gateway.callers import MASTER_KEY
 from agentllm.gateway.openwebui import Task
@@ -43,10 +43,6 @@ def with_headers(**headers: str) -> Request:
 
 def messages_of(*raw: object) -> tuple[Message, ...]:
     return request(*raw).turn(stream=False).messages
-
-
-def parameters_of(**optional: object) -> Parameters:
-    return request(optional_params=optional).turn(stream=False).parameters
 
 
 # Who asks
@@ -246,76 +242,24 @@ def test_whatever_comes_is_a_turn_or_one_of_our_errors(messages: Any, optional: 
 # Parameters
 
 
-def test_parameters_are_read() -> None:
-    assert parameters_of(
-        temperature=0.5,
-        top_p=1,
-        max_tokens=7,
-        stop=["a", "b"],
-        seed=0,
-        presence_penalty=-1,
-        frequency_penalty=0.25,
-        unknown="ignored",
-        n=1,
-        logprobs=False,
-        response_format={"type": "text"},
-    ) == Parameters(0.5, 1, 7, ("a", "b"), 0, -1, 0.25)
+def test_the_turn_has_the_parameters_and_the_form_of_the_answer() -> None:
+    turn = request(optional_params={"seed": 5, "response_format": {"type": "json_object"}}).turn(stream=False)
+    assert turn.parameters == Parameters(seed=5)
+    assert turn.output_format == OutputFormat()
 
 
-def test_one_stop_may_stand_alone() -> None:
-    assert parameters_of(stop="a").stop == ("a",)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("temperature", "hot"),
-        ("temperature", True),
-        ("top_p", [1]),
-        ("max_tokens", 0),
-        ("max_tokens", 1.5),
-        ("max_tokens", True),
-        ("seed", "x"),
-        ("stop", []),
-        ("stop", [""]),
-        ("stop", ""),
-        ("stop", [1]),
-        ("stop", 1),
-        ("stop", {"a": 1}),
-    ],
-)
-def test_a_parameter_of_the_wrong_kind_is_refused_by_name(name: str, value: object) -> None:
-    with pytest.raises(InvalidRequest) as raised:
-        parameters_of(**{name: value})
-    assert raised.value.param == name
-
-
-UNSUPPORTED: list[tuple[str, object]] = [
-    ("n", 2),
-    ("logprobs", True),
-    ("top_logprobs", 3),
-    ("response_format", {"type": "json_object"}),
-]
-
-
-@pytest.mark.parametrize(("name", "value"), UNSUPPORTED)
-def test_what_no_agent_can_do_is_refused_by_name(name: str, value: object) -> None:
-    with pytest.raises(UnsupportedParameter) as raised:
-        parameters_of(**{name: value})
-    assert raised.value.param == name
-
-
-@pytest.mark.parametrize(("name", "value"), UNSUPPORTED)
 @pytest.mark.parametrize("place", ["litellm", "deployment"])
-def test_it_is_dropped_where_litellm_is_told_to_drop_parameters(
-    place: str, name: str, value: object, monkeypatch: pytest.MonkeyPatch
+def test_what_no_agent_can_do_is_dropped_where_litellm_is_told_to_drop_parameters(
+    place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(litellm, "drop_params", place == "litellm")
     params = {"drop_params": True} if place == "deployment" else {}
-    turn = request(optional_params={name: value}, litellm_params=params).turn(stream=False)
+    turn = request(optional_params={"logit_bias": {"1": 2}}, litellm_params=params).turn(stream=False)
     assert turn.drop_unsupported
     assert turn.parameters == Parameters()
 
 
 def test_otherwise_a_turn_drops_nothing() -> None:
     assert not request().turn(stream=False).drop_unsupported
+    with pytest.raises(UnsupportedParameter):
+        request(optional_params={"logit_bias": {"1": 2}}).turn(stream=False)

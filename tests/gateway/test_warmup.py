@@ -31,6 +31,7 @@ class Counting:
 
     name = description = None
     memory = Memory()
+    takes_front_end_tools = False
 
     def __init__(self) -> None:
         self.warmed = self.ran = 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
+from tests.integration.calling import Pair, open_pair
 from tests.proxy import Proxy
 from tests.scripted_llm import ScriptedLLM
 
@@ -48,6 +49,13 @@ def llm_environment(llm: ScriptedLLM) -> dict[str, str]:
 def proxy(running_llm: ScriptedLLM, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     """The project's own configuration, with the tests' agents and the scripted model behind them."""
     with Proxy(tmp_path_factory.mktemp("proxy"), llm_environment(running_llm)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def running_pair(running_llm: ScriptedLLM, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Two proxies with one store."""
+    with open_pair(tmp_path_factory.mktemp("pair"), llm_environment(running_llm)) as running:
         yield running
 
 

@@ -19,12 +19,13 @@ WITHIN = 0.2
 
 
 @contextmanager
-def request(proxy: Proxy, body: dict[str, Any]) -> Iterator[socket.socket]:
-    """A connection on which a chat request was sent; leaving the block closes it."""
+def request(proxy: Proxy, body: dict[str, Any], path: str = "/v1/chat/completions") -> Iterator[socket.socket]:
+    """A connection on which a request was sent; leaving the block closes it."""
     host, _, port = proxy.url.removeprefix("http://").partition(":")
-    data = json.dumps({"messages": [{"role": "user", "content": "hi"}], **body}).encode()
+    said = {} if body.keys() & {"input", "prompt"} else {"messages": [{"role": "user", "content": "hi"}]}
+    data = json.dumps({**said, **body}).encode()
     head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {proxy.key}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {proxy.key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
     )
     with socket.create_connection((host, int(port)), timeout=20) as connection:

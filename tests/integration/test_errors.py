@@ -62,14 +62,24 @@ def test_a_provider_s_error_keeps_its_status_and_the_model_is_asked_once(
 
 @STREAM
 @pytest.mark.parametrize("status", [400, 401, 429])
-def test_a_provider_s_error_in_a_workflow_s_step_keeps_its_status(
+def test_a_provider_s_error_in_a_workflow_s_first_step_keeps_its_status(
     client: OpenAI, llm: ScriptedLLM, stream: bool, status: int
 ) -> None:
-    llm.script("draft", model="gpt-first")
-    llm.script(Reply.failing(status, "the provider says no"), model="gpt-second", times=None)
+    llm.script(Reply.failing(status, "the provider says no"), model="gpt-first", times=None)
     error = failure(client, "agno/flow", stream=stream)
     assert error.status_code == status
     assert "the provider says no" in error_of(error)["message"]
+
+
+@STREAM
+def test_a_provider_s_error_in_a_later_step_is_one_of_the_stream_that_told_of_the_first(
+    client: OpenAI, llm: ScriptedLLM, stream: bool
+) -> None:
+    llm.script("draft", model="gpt-first")
+    llm.script(Reply.failing(429, "the provider says no"), model="gpt-second", times=None)
+    with pytest.raises(APIError, match="the provider says no") as raised:
+        ask(client, "agno/flow", stream=stream)
+    assert isinstance(raised.value, APIStatusError) is not stream
     assert len(llm.requests()) == 2
 
 

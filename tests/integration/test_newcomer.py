@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -50,6 +52,19 @@ def test_the_offline_model_says_what_it_is_once(fresh: Proxy) -> None:
     assert "GEMINI_API_KEY" in messages[0].partition("\n")[0]
     assert "offline model" not in messages[1].lower()
     assert "Ada" in messages[1]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+def test_the_offline_model_answers_in_a_form_that_is_asked_for(fresh: Proxy, stream: bool) -> None:
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    asked: Any = {"type": "json_schema", "json_schema": {"name": "city", "schema": schema}}
+    with OpenAI(base_url=fresh.base_url, api_key=fresh.key, max_retries=0) as client:
+        answer: Any = client.chat.completions.create(
+            model="agno/demo", messages=[{"role": "user", "content": "?"}], response_format=asked, stream=stream
+        )
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in answer) if stream else None
+    said = json.loads(text if text is not None else answer.choices[0].message.content)
+    assert "offline model" in said["name"].lower()
 
 
 def test_a_warning_says_that_the_key_is_published(fresh: Proxy) -> None:

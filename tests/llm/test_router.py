@@ -327,3 +327,50 @@ async def test_the_callers_metadata_goes_to_litellm_and_not_to_the_provider(
         CALLER_METADATA.reset(token)
     assert {"user_api_key_user_id": "ann", "trace": "t"}.items() <= seen[-1].items()
     assert "metadata" not in proxy.requests()[-1].body
+
+
+# What LiteLLM knows of models
+
+
+@pytest.mark.parametrize(
+    ("model", "parameter", "takes"),
+    [
+        ("openai/gpt-4o", "reasoning_effort", False),
+        ("openai/gpt-4o", "seed", True),
+        ("gemini/gemini-2.5-flash", "reasoning_effort", True),
+        ("gemini/gemini-2.5-flash", "verbosity", False),
+        ("a model of nobody", "verbosity", True),
+        ("github_copilot/gpt-4o", "verbosity", True),
+    ],
+)
+def test_a_parameter_is_taken_where_litellm_gives_it_to_the_model(model: str, parameter: str, takes: bool) -> None:
+    assert RouterModel(id=model).takes(parameter) is takes
+
+
+@pytest.mark.parametrize(
+    ("model", "takes"), [("openai/gpt-4o", True), ("gemini/gemini-2.5-flash", True), ("openai/gpt-scripted", False)]
+)
+def test_a_schema_is_taken_where_litellm_says_so(model: str, takes: bool) -> None:
+    assert RouterModel(id=model).takes_schema() is takes
+
+
+@pytest.mark.parametrize(
+    ("model", "takes"),
+    [
+        ("gemini/gemini-2.5-flash", False),
+        ("vertex_ai/gemini-2.0-flash", False),
+        ("gemini/gemini-3-flash-preview", True),
+        ("gemini/gemini-flash-latest", True),
+        ("openai/gpt-4o", True),
+    ],
+)
+def test_tools_and_json_go_together_except_for_older_models_of_google(model: str, takes: bool) -> None:
+    assert RouterModel(id=model).takes_tools_with_json() is takes
+
+
+def test_a_name_of_the_proxy_takes_what_all_models_behind_it_take(proxy: ScriptedLLM) -> None:
+    assert RouterModel(id="house").takes("temperature")
+    assert not RouterModel(id="house").takes("web_search")
+    routed = sys.modules["litellm.proxy.proxy_server"].llm_router
+    routed.model_list[0]["litellm_params"]["allowed_openai_params"] = ["web_search"]
+    assert RouterModel(id="house").takes("web_search")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from agno.agent import Agent
+from agno.agents.langgraph import LangGraphAgent
 from agno.team import Team
 from agno.workflow import Workflow
 
@@ -17,6 +18,7 @@ from agentllm.runtimes import is_agent, is_agent_function, runtime_for
 
 if TYPE_CHECKING:
     import agno.team.team as elsewhere
+    from agno.agent import protocol
 
 
 class Derived(Agent):
@@ -29,8 +31,50 @@ class Lookalike:
 
 Lookalike.__name__ = "Agent"
 
-AGENTS = [Agent(), Derived(), Team(members=[]), Workflow()]
-OTHERS = [None, "agent", 7, Agent, Lookalike(), lambda: Agent()]
+
+class Following:
+    """Follows Agno's agent protocol, and says so in its class."""
+
+    id: str | None = "f-1"
+    name: str | None = "Following"
+
+    async def arun(self, input: Any, **_: Any) -> Any:  # noqa: A002
+        return input
+
+
+class Made:
+    """Follows Agno's agent protocol, and has its name and id from the start only."""
+
+    def __init__(self) -> None:
+        self.id, self.name = "m-1", "Made"
+
+    async def arun(self, input: Any, **_: Any) -> Any:  # noqa: A002
+        return input
+
+
+class Tool:
+    """Can be run too, as tools of LangChain can, and is no agent."""
+
+    name = "tool"
+
+    async def arun(self, input: Any) -> Any:  # noqa: A002
+        return input
+
+
+class Shy:
+    """Does something when it is looked at."""
+
+    @property
+    def id(self) -> str:
+        raise RuntimeError("was looked at")
+
+    @property
+    def name(self) -> str:
+        raise RuntimeError("was looked at")
+
+
+AGENTS = [Agent(), Derived(), Team(members=[]), Workflow(), LangGraphAgent(name="g"), Following(), Made()]
+OTHERS = [None, "agent", 7, Agent, Following, Lookalike(), Tool(), Shy(), lambda: Agent()]
 
 
 @pytest.mark.parametrize("agent", AGENTS, ids=lambda agent: type(agent).__name__)
@@ -66,6 +110,22 @@ def typed() -> Agent:
     return Agent()
 
 
+def adapted() -> LangGraphAgent:
+    return LangGraphAgent(name="g")
+
+
+def following() -> Following:
+    return Following()
+
+
+def unresolvable_adapter() -> protocol.AgentProtocol:
+    return Following()
+
+
+def tool() -> Tool:
+    return Tool()
+
+
 def unresolvable() -> elsewhere.Team:
     return Team(members=[])
 
@@ -90,12 +150,12 @@ def generic() -> list[Agent]:
     return []
 
 
-@pytest.mark.parametrize("function", [typed, unresolvable, defaulted])
+@pytest.mark.parametrize("function", [typed, unresolvable, defaulted, adapted, following, unresolvable_adapter])
 def test_a_function_that_says_it_returns_an_agent_is_an_agent_function(function: Callable[..., Any]) -> None:
     assert is_agent_function(function)
 
 
-@pytest.mark.parametrize("function", [needy, other_result, untyped, generic, Agent, None, "typed"])
+@pytest.mark.parametrize("function", [needy, other_result, untyped, generic, tool, Agent, None, "typed"])
 def test_a_function_that_needs_arguments_or_returns_something_else_is_none(function: object) -> None:
     assert not is_agent_function(function)
 

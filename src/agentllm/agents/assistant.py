@@ -46,6 +46,14 @@ def assistant() -> Agent:
         instructions=_INSTRUCTIONS,
         tools=[date_and_time, calculate],
         markdown=True,
+        metadata={
+            "tags": ["assistant"],
+            "suggestion_prompts": [
+                "How many days are left in this year?",
+                "Explain how a bicycle stays upright, in three sentences.",
+                "What is 19 % of 1,249.50?",
+            ],
+        },
         telemetry=False,
     )
 

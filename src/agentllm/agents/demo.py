@@ -25,6 +25,10 @@ def demo() -> Agent:
         ],
         tools=[date_and_time, calculate, roll_dice],
         markdown=True,
+        metadata={
+            "tags": ["demo"],
+            "suggestion_prompts": ["What time is it in Tokyo?", "Roll two dice and add them up.", "What is 17 * 23?"],
+        },
         telemetry=False,
     )
 

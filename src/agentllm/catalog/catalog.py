@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from agentllm.catalog.discovery import Found, discover
 from agentllm.core import Agent
 from agentllm.errors import AgentLLMError, AgentUnavailable, ConfigurationError, UnknownAgent
-from agentllm.runtimes import is_agent, runtime_for
+from agentllm.runtimes import card_for, is_agent, runtime_for
 from agentllm.settings import Settings
 
 log = logging.getLogger("agentllm.catalog")
@@ -116,7 +116,7 @@ def _build(found: Found, value: object, why_not: NameCheck) -> Agent:
         )
     if reason := why_not(name):
         raise ConfigurationError(f"an agent cannot be called {name!r}: {reason}")
-    return Agent(name, found.description or description or runtime.description or "", runtime)
+    return Agent(name, found.description or description or runtime.description or "", runtime, card_for(value))
 
 
 def agent_name(text: str) -> str:

@@ -37,8 +37,13 @@ class AgentDefinition(BaseModel):
     instructions: Strings = ()
     tools: Strings = ()
     """Toolkit classes or functions, each as `module.attribute` or `module:attribute`."""
+    tags: Strings = ()
+    suggestion_prompts: Strings = ()
+    """What front ends offer to begin a conversation with."""
     history_turns: Annotated[int, Field(ge=1, le=MOST_HISTORY_TURNS)] | None = None
     """Turns of a conversation that the agent is given again; None leaves it to `AGENTLLM_HISTORY_TURNS`."""
+    front_end_tools: bool = False
+    """Whether the agent is offered the tools that Open WebUI adds to every request, and not its `ask_user` alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,10 @@ def build_agent(name: str, definition: AgentDefinition, folder: Path) -> object:
         model=definition.model,
         instructions=definition.instructions,
         tools=tools,
+        tags=definition.tags,
+        suggestion_prompts=definition.suggestion_prompts,
         history_turns=definition.history_turns,
+        front_end_tools=definition.front_end_tools,
     )
 
 

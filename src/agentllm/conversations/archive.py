@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from agentllm.conversations.database import BUSY_SECONDS, make_engine, reason
 from agentllm.conversations.reader import stored_turn
 from agentllm.conversations.records import Status, StoredTurn
-from agentllm.conversations.schema import RUNNING, check, conversations, turns
+from agentllm.conversations.schema import RUNNING, answers, check, conversations, turns
 from agentllm.errors import ConfigurationError, StoreUnavailable
 
 T = TypeVar("T")
@@ -183,6 +183,12 @@ class Archive:
             deleted += self._write(partial(_delete, conversation=conversation, before=before))
         return deleted
 
+    def forget_answers(self, before: datetime, *, most: int) -> int:
+        """Delete at most `most` answers that were kept for a repeated request since before `before`; their number."""
+        old = sa.select(answers.c.key).where(answers.c.created < int(before.timestamp())).limit(most)
+        query = answers.delete().where(answers.c.key.in_(old))
+        return self._write(lambda connection: connection.execute(query).rowcount)
+
     def scrub(self) -> bool:
         """Have SQLite take what was deleted out of its files too: it overwrote it, but keeps a log of pages before.
 
@@ -256,6 +262,8 @@ def _delete(connection: sa.Connection, conversation: str, *, before: datetime | 
     if connection.dialect.name == "sqlite":
         connection.execute(turns.update().where(its).values(parent=None))
     count = connection.execute(turns.delete().where(its)).rowcount
+    forgotten = {"status": "deleted", "conversation": None, "events": None, "error": None}
+    connection.execute(answers.update().where(answers.c.conversation == conversation).values(forgotten))
     connection.execute(conversations.delete().where(this))
     return Deleted(1, count)
 

@@ -14,11 +14,11 @@ from agentllm.conversations.locks import Locks
 from agentllm.conversations.memory import within
 from agentllm.conversations.position import INSTRUCTION_ROLES, Asked
 from agentllm.conversations.records import Status, messages_of
-from agentllm.conversations.results import check_results, in_order
+from agentllm.conversations.results import check_results, followed_by, in_order
 from agentllm.conversations.store import Begun, Place, Store
 from agentllm.conversations.urls import process_locks, store_url
 from agentllm.core import ClientCalls, Event, Finished, Message, Runtime, Text, ToolCall, Turn
-from agentllm.errors import InvalidRequest, StoreUnavailable
+from agentllm.errors import InvalidRequest, MalformedAnswer, StoreUnavailable
 from agentllm.settings import Settings
 
 KEEP_EVERY = 0.5
@@ -48,6 +48,21 @@ class Conversations:
         self._history_turns = history_turns
         self._locks = locks
 
+    @property
+    def store(self) -> Store:
+        """Where they are kept, for what is kept beside them."""
+        return self._store
+
+    @property
+    def locks(self) -> Locks:
+        """What keeps the turns of one conversation apart."""
+        return self._locks
+
+    @property
+    def secret(self) -> bytes:
+        """The key of digests that no one else can make."""
+        return self._secret
+
     async def warm_up(self) -> None:
         """Read from the store once, so that the first turn need not wait for that.
 
@@ -66,8 +81,8 @@ class Conversations:
 
         The agent is given the last turns before the new messages. What was asked is on disk before
         the agent runs, the whole turn before `Finished` is yielded. A turn that ends before is kept
-        as interrupted, with what was said of its answer, or as failed where nothing was. Turns of
-        one conversation run one after another.
+        as interrupted, with what was said of its answer, or as failed where nothing was, or nothing in
+        the form that was asked for. Turns of one conversation run one after another.
 
         A turn without a place is run as it is, and nothing is read or stored.
 
@@ -122,7 +137,7 @@ class Conversations:
 
     async def _stored(self, runtime: Runtime, turn: Turn, begun: Begun) -> AsyncGenerator[Event, None]:
         answer = _Answer(self._store, begun)
-        is_finished = was_stopped = False
+        is_finished = was_stopped = was_refused = False
         try:
             async with contextlib.aclosing(runtime.run(turn)) as events:
                 async for event in events:
@@ -145,10 +160,14 @@ class Conversations:
         except (GeneratorExit, asyncio.CancelledError):
             was_stopped = True
             raise
+        except MalformedAnswer:
+            was_refused = True
+            raise
         finally:
             answer.close()
             if not is_finished:
-                status: Status = "interrupted" if was_stopped or answer.has_grown else "failed"
+                has_answer = answer.has_grown and not was_refused
+                status: Status = "interrupted" if was_stopped or has_answer else "failed"
                 with contextlib.suppress(StoreUnavailable):
                     await self._store.give_up(begun, status, answer.text)
 
@@ -193,7 +212,8 @@ def _placed(turn: Turn, place: Place, begun: Begun, tokens: int | None) -> Turn:
     instructions = _instructions(turn)
     new: tuple[Message, ...] = (*position.new, *position.prompt)
     path = within(tokens, position.path, (*instructions, *new))
-    said = in_order((*messages_of(path), *new), last_may_be_open=begun.pending is not None)
+    before = tuple(messages_of(path))
+    said = in_order((*before, *new)) if begun.pending is None else followed_by(before, new)
     state = position.parent.state if position.parent else None
     return replace(
         turn,

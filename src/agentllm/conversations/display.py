@@ -101,8 +101,11 @@ def _said(turn: StoredTurn, *, full: bool) -> Iterator[str]:
 
 
 def _texts(message: Message) -> Iterator[str]:
-    if message.content or not message.tool_calls:
+    if message.content or not (message.tool_calls or message.media):
         yield f"{message.role}: {message.content}"
+    for item in message.media:
+        name = f" {item.name}" if item.name else ""
+        yield f"{message.role} sends {item.kind}{name} ({item.mime_type}, {len(item.data):,} bytes)"
     for call in message.tool_calls:
         yield f"{message.role} calls {call.name}({call.arguments})"
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Sequence
 
 from agentllm.conversations.records import StoredTurn, messages_of
-from agentllm.core import Json, JsonObject, Message
+from agentllm.core import Json, JsonObject, Media, Message
+
+_FORMATS = {"audio/wav": "wav", "audio/mpeg": "mp3"}
 
 
 def newest_branch(turns: Sequence[StoredTurn]) -> int | None:
@@ -44,8 +47,11 @@ def openai_messages(turns: Iterable[StoredTurn]) -> list[JsonObject]:
 
 
 def openai_message(message: Message) -> JsonObject:
-    """`role` and `content`, and `tool_calls` or `tool_call_id` where there are any."""
-    exported: dict[str, Json] = {"role": message.role, "content": message.content}
+    """`role` and `content`, and `tool_calls` or `tool_call_id` where there are any.
+
+    With pictures, sounds or files the content is a list of parts, with their bytes in them.
+    """
+    exported: dict[str, Json] = {"role": message.role, "content": _content(message)}
     if message.tool_calls:
         exported["content"] = message.content or None
         exported["tool_calls"] = [
@@ -55,3 +61,20 @@ def openai_message(message: Message) -> JsonObject:
     if message.tool_call_id is not None:
         exported["tool_call_id"] = message.tool_call_id
     return exported
+
+
+def _content(message: Message) -> Json:
+    if not message.media:
+        return message.content
+    text = [{"type": "text", "text": message.content}] if message.content else []
+    return [*text, *map(_part, message.media)]
+
+
+def _part(media: Media) -> JsonObject:
+    encoded = base64.b64encode(media.data).decode()
+    url = f"data:{media.mime_type};base64,{encoded}"
+    if media.kind == "image":
+        return {"type": "image_url", "image_url": {"url": url}}
+    if media.kind == "audio":
+        return {"type": "input_audio", "input_audio": {"data": encoded, "format": _FORMATS[media.mime_type]}}
+    return {"type": "file", "file": {"file_data": url, **({"filename": media.name} if media.name else {})}}

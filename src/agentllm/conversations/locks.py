@@ -42,6 +42,11 @@ class Locks:
     def __len__(self) -> int:
         return len(self._lines)
 
+    @property
+    def across(self) -> ProcessLocks:
+        """Those of the processes, for what has no line to wait in; of one alone, each lock is free."""
+        return self._across
+
     @asynccontextmanager
     async def hold(self, name: str) -> AsyncIterator[None]:
         """Hold the lock of `name`; those of this process who wait get it in the order they came.

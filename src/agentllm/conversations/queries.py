@@ -36,11 +36,7 @@ BY_DIGEST_HERE = sa.select(*_COLUMNS).where(turns.c.id.in_(_NEWEST_OF_EACH.where
 INSERT = turns.insert().returning(turns.c.id)
 _THIS = turns.c.id == sa.bindparam("turn")
 _WRITTEN_AT_END = ("output", "state", "calls", "pending", "status", "answer", "digest")
-UPDATE = (
-    turns.update()
-    .where(_THIS)
-    .values({name: sa.bindparam(name) for name in _WRITTEN_AT_END})
-)
+UPDATE = turns.update().where(_THIS).values({name: sa.bindparam(name) for name in _WRITTEN_AT_END})
 KEEP = turns.update().where(_THIS, turns.c.status == "running").values(answer=sa.bindparam("answer"))
 GIVE_UP = (
     turns.update()
@@ -50,14 +46,18 @@ GIVE_UP = (
 
 
 def _path_query() -> sa.Select[tuple[object, ...]]:
-    path = sa.select(*_COLUMNS, sa.literal(1).label("depth")).where(_THIS).cte("path", recursive=True)
+    """The turns before a turn; one that ended with calls or questions counts as one with the turn after it."""
+    ended = sa.and_(turns.c.calls.is_(None), turns.c.pending.is_(None))
+    step = sa.case((ended, 1), else_=0)
+    limit: sa.BindParameter[int] = sa.bindparam("turns")
+    path = sa.select(*_COLUMNS, step.label("depth")).where(_THIS, step <= limit).cte("path", recursive=True)
     before = (
-        sa.select(*_COLUMNS, path.c.depth + 1)
+        sa.select(*_COLUMNS, path.c.depth + step)
         .join(path, turns.c.id == path.c.parent)
-        .where(path.c.depth < sa.bindparam("turns"))
+        .where(path.c.depth + step <= limit)
     )
     whole = path.union_all(before)
-    return sa.select(*(whole.c[column.name] for column in _COLUMNS)).order_by(whole.c.depth.desc())
+    return sa.select(*(whole.c[column.name] for column in _COLUMNS)).order_by(whole.c.id)
 
 
 PATH = _path_query()

@@ -18,7 +18,10 @@ MOST_IN_A_LOOK = 512
 
 
 class Turns:
-    """Implements `agentllm.conversations.position.Reader`; a path holds at most `window` turns."""
+    """Implements `agentllm.conversations.position.Reader`.
+
+    A path holds at most `window` turns, where one that ended with calls or questions counts as one with the next.
+    """
 
     def __init__(self, connection: sa.Connection, conversation: str, window: int) -> None:
         self._connection = connection
@@ -70,7 +73,7 @@ class Turns:
         return None
 
     def path(self, turn: StoredTurn) -> list[StoredTurn]:
-        if turn.parent is None or self._window == 1:
+        if turn.parent is None:
             return [turn]
         rows = self._connection.execute(queries.PATH, {"turn": turn.parent, "turns": self._window - 1}).all()
         return [*map(stored_turn, rows), turn]

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from agentllm.errors import ConfigurationError
 
-VERSION = "0003"
+VERSION = "0004"
 """The version of the tables below: the newest step in `migrations/versions`."""
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
@@ -69,6 +69,25 @@ turns = sa.Table(
     sa.Index("turns_running", "conversation", sqlite_where=RUNNING, postgresql_where=RUNNING),
     sqlite_autoincrement=True,  # else the id of a deleted turn would be given again, and its late end written there
 )
+
+answers = sa.Table(
+    "answers",
+    metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("asked", sa.String(64), nullable=False),
+    sa.Column("answer_id", sa.String(64), nullable=False),
+    sa.Column("created", sa.BigInteger, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("conversation", sa.ForeignKey("conversations.id", ondelete="CASCADE")),
+    sa.Column("events", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Index("answers_by_conversation", "conversation"),
+    sa.Index("answers_by_time", "created"),
+)
+"""What `agentllm.idempotency` keeps of each key: digests, and the answer once it is whole."""
+
+KEPT_SECONDS = 24 * 3_600
+"""For which it is kept, from `created`, which is in seconds since 1970."""
 
 
 def upgrade(engine: sa.Engine) -> None:

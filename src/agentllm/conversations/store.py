@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -59,6 +60,11 @@ class Store:
     def __init__(self, url: sa.URL) -> None:
         self.url = url
         self._database = Database(url)
+
+    @property
+    def database(self) -> Database:
+        """The connection, on which what belongs to a turn is written with it."""
+        return self._database
 
     def create(self) -> None:
         """Make the database where it is missing, and bring an older one up to date.
@@ -128,7 +134,7 @@ class Store:
 
         Raises:
             StoreUnavailable: it could not be read or written, and nothing of it is stored.
-            AlreadyDecided: it answers questions that were answered before.
+            AlreadyDecided: it answers what was answered before.
             InvalidRequest: it brings results of tools that do not fit.
         """
 
@@ -141,7 +147,8 @@ class Store:
                 _interrupt(connection, newest)
             position = locate(asked, reader)
             pending = reader.pending_of(position)
-            check_results(position.parent.calls if position.parent else (), position.new)
+            *before, last = [turn.calls for turn in position.path] or [()]
+            check_results(last, position.new, closed_calls=chain.from_iterable(before))
             values = {
                 "conversation": place.conversation,
                 "parent": position.parent and position.parent.id,

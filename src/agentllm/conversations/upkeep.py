@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from agentllm.conversations.archive import Archive, Deleted
 from agentllm.conversations.database import make_engine, reason
 from agentllm.conversations.process_locks import ProcessLocks
-from agentllm.conversations.schema import RUNNING, turns
+from agentllm.conversations.schema import KEPT_SECONDS, RUNNING, turns
 from agentllm.conversations.store import interrupt_running
 from agentllm.conversations.urls import process_locks, store_url
 from agentllm.errors import AgentLLMError
@@ -23,6 +23,9 @@ log = logging.getLogger("agentllm.store")
 
 EVERY = 24 * 3600.0
 """Seconds between two looks for conversations that are too old."""
+
+ANSWERS_EVERY = 3600.0
+"""Seconds between two looks for answers that were kept long enough for a repeated request."""
 
 AGAIN = 15 * 60.0
 """Seconds to the next look after one that failed."""
@@ -51,6 +54,21 @@ async def keep_up(settings: Settings) -> None:
             await asyncio.sleep(AGAIN)
         else:
             await asyncio.sleep(EVERY)
+
+
+async def keep_answers(settings: Settings) -> None:
+    """Delete the answers that were kept for `KEPT_SECONDS` for a repeated request; for ever.
+
+    May run in several processes of a store at once. A store that fails is logged and tried again later.
+    """
+    while True:
+        try:
+            await forget_answers(store_url(settings))
+        except AgentLLMError as error:
+            log.error("answers that are too old could not be deleted: %s", reason(error))
+            await asyncio.sleep(AGAIN)
+        else:
+            await asyncio.sleep(ANSWERS_EVERY)
 
 
 async def recover(url: sa.URL, locks: ProcessLocks) -> int:
@@ -106,6 +124,27 @@ async def apply_retention(url: sa.URL, age: timedelta) -> Deleted:
             *(deleted.conversations, deleted.turns, age.days),
         )
     return deleted
+
+
+async def forget_answers(url: sa.URL) -> int:
+    """Delete the answers that were kept long enough, in small steps; returns their number.
+
+    Raises:
+        ConfigurationError: there is no store of this version.
+        StoreUnavailable: it cannot be read or written.
+    """
+    before = datetime.now(UTC) - timedelta(seconds=KEPT_SECONDS)
+    count = 0
+    archive = await asyncio.to_thread(Archive, url)
+    try:
+        while forgotten := await asyncio.to_thread(archive.forget_answers, before, most=BATCH):
+            count += forgotten
+            await asyncio.sleep(_PAUSE)
+        if count:
+            await asyncio.to_thread(archive.scrub)
+    finally:
+        await asyncio.to_thread(archive.close)
+    return count
 
 
 def _running(engine: sa.Engine, after: str) -> Sequence[str]:

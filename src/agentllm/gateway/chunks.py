@@ -61,19 +61,23 @@ class Answer:
     created: int = 0
     _last_text: str = ""
     _images: int = 0
+    _has_role: bool = False
 
     async def chunks(self, events: AsyncIterator[Event]) -> AsyncGenerator[Chunk, None]:
         """The events of one turn as chunks; usage stands before the finish chunk, as LiteLLM loses it otherwise."""
         async for event in events:
             if not self.created:
                 self.created = int(time.time())
-                if isinstance(event, Reasoning):
+                if isinstance(event, Reasoning | Work | Shown | ClientCalls):
                     yield self._generic()  # LiteLLM looks at the clock for this form only, and sends nothing for it
-            if (chunk := self._chunk(event)) is not None:
+            if isinstance(event, ClientCalls):
+                for index, call in enumerate(event.calls):  # LiteLLM's /v1/messages reads one call of a chunk
+                    yield self._delta(tool_calls=[{"index": index, **_tool_call(call)}])
+            elif (chunk := self._chunk(event)) is not None:
                 yield chunk
 
     def _chunk(self, event: Event) -> Chunk | None:
-        """None for questions, which are put into words or calls before they get here."""
+        """None for calls, which are a chunk each, and for questions, which are put into words or calls before."""
         match event:
             case Text(text):
                 return self._text(text)
@@ -83,20 +87,21 @@ class Answer:
                 return self._generic(usage=event)
             case Finished(reason):
                 return self._generic(finish=reason)
-            case ClientCalls(calls):
-                return self._delta(tool_calls=[_tool_call(call) for call in calls])
             case Work():
                 return self._delta(provider_specific_fields={WORK: work_fields(event)})
             case Shown(media):
                 index, self._images = self._images, self._images + (media.kind == "image")
                 return self._delta(**_shown(event, index=index))
-            case Questions():
+            case ClientCalls() | Questions():
                 return None
 
     def _text(self, text: str) -> Chunk:
         """LiteLLM breaks off a stream of 100 equal generic chunks, so an equal one takes the other form."""
         repeated, self._last_text = text == self._last_text, text
-        return self._delta(content=text) if repeated else self._generic(text)
+        if repeated:
+            return self._delta(content=text)
+        self._has_role = True  # LiteLLM gives it to the first chunk of this form
+        return self._generic(text)
 
     def _generic(self, text: str = "", *, usage: Usage | None = None, finish: FinishReason | None = None) -> Chunk:
         chunk = _IdentifiedChunk(
@@ -111,7 +116,8 @@ class Answer:
         return chunk  # type: ignore[return-value]  # a TypedDict cannot be subclassed by a class with attributes
 
     def _delta(self, **fields: Any) -> ModelResponseStream:
-        delta = Delta(role="assistant", **fields)
+        role, self._has_role = None if self._has_role else "assistant", True
+        delta = Delta(role=role, **fields)
         choice = StreamingChoices(index=0, delta=delta, finish_reason=None)
         return ModelResponseStream(id=self.id, created=self.created, model=self.model, choices=[choice])
 
@@ -149,7 +155,7 @@ async def whole_answer(events: AsyncIterator[Event], response: ModelResponse, an
         provider_specific_fields={WORK: work} if work else None,
         **audio,
     )
-    response.id, response.created, response.model = answer.id, int(time.time()), answer.model
+    response.id, response.created, response.model = answer.id, answer.created or int(time.time()), answer.model
     response.choices = [Choices(finish_reason=reason, index=0, message=message)]
     response.usage = litellm_usage(usage)  # type: ignore[attr-defined]  # LiteLLM sets it this way
     return response

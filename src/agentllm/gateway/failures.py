@@ -11,7 +11,14 @@ import httpx
 import litellm.exceptions as litellm_errors
 
 from agentllm.core import Caller
-from agentllm.errors import AgentFailed, AgentLLMError, AuthenticationFailed, InvalidRequest, UnknownAgent
+from agentllm.errors import (
+    AgentFailed,
+    AgentLLMError,
+    AuthenticationFailed,
+    InvalidRequest,
+    MalformedAnswer,
+    UnknownAgent,
+)
 
 log = logging.getLogger("agentllm.gateway")
 
@@ -65,14 +72,16 @@ def to_litellm(error: Exception, model: str) -> Exception:
 
 def mark(made: Exception, error: AgentLLMError) -> None:
     """Note on `made`, which is to tell of `error`, whether that may quote the request."""
-    setattr(made, MARK, isinstance(error, InvalidRequest | UnknownAgent | AuthenticationFailed))
+    setattr(made, MARK, isinstance(error, InvalidRequest | UnknownAgent | AuthenticationFailed | MalformedAnswer))
 
 
 def _make(error: AgentLLMError, model: str) -> Exception:
     kwargs: dict[str, Any] = {"message": error.message, "llm_provider": PROVIDER, "model": model}
     cls = _BY_STATUS.get(error.status)
     if cls is None:
-        return litellm_errors.APIError(status_code=error.status, **kwargs)
+        made = litellm_errors.APIError(status_code=error.status, **kwargs)
+        made.type = error.type
+        return made
     if error.status in _NEEDS_RESPONSE:
         kwargs["response"] = httpx.Response(error.status, request=httpx.Request("POST", "https://agentllm.invalid"))
     return cls(**kwargs)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
 from litellm.llms.custom_llm import CustomLLM
@@ -13,15 +13,23 @@ from litellm.types.utils import ModelResponse
 
 from agentllm.catalog import Catalog
 from agentllm.conversations import Conversations
-from agentllm.core import Event, Finished, Text, Usage
+from agentllm.core import Event, Finished, Runtime, Text, Usage
 from agentllm.errors import AgentUnavailable, RunTimedOut
+from agentllm.gateway.answer_ids import ANSWER_ID_PREFIX
 from agentllm.gateway.bridge import HomeLoop
 from agentllm.gateway.chunks import Answer, Chunk, whole_answer
 from agentllm.gateway.coalesce import coalesce
 from agentllm.gateway.failures import FailedCalls, as_ours, to_litellm
+from agentllm.gateway.fetch import Fetcher
+from agentllm.gateway.openwebui_work import shows_work
+from agentllm.gateway.repeats import idempotency_key, identify
 from agentllm.gateway.request import Request
 from agentllm.gateway.tasks import run_task
+from agentllm.gateway.work import hiding_work, with_lines
+from agentllm.idempotency import Idempotency, Run
 from agentllm.llm.router import CALLER_METADATA
+from agentllm.runtimes.questions import Asking
+from agentllm.runtimes.structured import structured
 
 log = logging.getLogger("agentllm.gateway")
 
@@ -41,6 +49,8 @@ class AgentHandler(CustomLLM):
         *,
         run_timeout: float,
         task_model: str | None = None,
+        fetcher: Fetcher | None = None,
+        show_work: bool = False,
     ) -> None:
         super().__init__()
         self._catalog = catalog
@@ -48,6 +58,9 @@ class AgentHandler(CustomLLM):
         self._home = home
         self._run_timeout = run_timeout
         self._task_model = task_model
+        self._fetcher = fetcher
+        self._show_work = show_work
+        self._idempotency = Idempotency.beside(conversations)
         self._failed = FailedCalls()
 
     def completion(self, *args: Any, **kwargs: Any) -> ModelResponse:
@@ -71,20 +84,22 @@ class AgentHandler(CustomLLM):
     async def _answer(self, request: Request) -> ModelResponse:
         response: ModelResponse = request.kwargs["model_response"]
         try:
-            async with aclosing(self._events(request, stream=False)) as events:
-                return await whole_answer(events, response, Answer(request.agent, request.answer_id))
+            answer = Answer(request.agent, request.answer_id)
+            async with aclosing(self._events(request, answer, stream=False)) as events:
+                return await whole_answer(events, response, answer)
         except Exception as error:
             raise to_litellm(error, request.agent) from None
 
     async def _chunks(self, request: Request) -> AsyncGenerator[Chunk, None]:
         try:
-            async with aclosing(coalesce(self._events(request, stream=True))) as events:
-                async for chunk in Answer(request.agent, request.answer_id).chunks(events):
+            answer = Answer(request.agent, request.answer_id)
+            async with aclosing(coalesce(self._events(request, answer, stream=True))) as events:
+                async for chunk in answer.chunks(events):
                     yield chunk
         except Exception as error:
             raise to_litellm(error, request.agent) from None
 
-    async def _events(self, request: Request, *, stream: bool) -> AsyncGenerator[Event, None]:
+    async def _events(self, request: Request, answer: Answer, *, stream: bool) -> AsyncGenerator[Event, None]:
         """The events of the turn, once: a retry of LiteLLM gets the first try's error.
 
         A health check asks no model: that the agent could be loaded is all it can know.
@@ -99,9 +114,9 @@ class AgentHandler(CustomLLM):
         if request.is_retry and (error := self._failed.recall(request.call_id, caller, request.agent)):
             raise error
         try:
-            limit = min(self._run_timeout, request.timeout or self._run_timeout)
-            async with aclosing(self._begin(request, stream=stream)) as events:
-                async for event in _within(events, limit, request.agent):
+            begun = await self._begin(request, answer, stream=stream)
+            async with aclosing(self._showing_work(request, begun)) as events:
+                async for event in events:
                     yield event
         except Exception as error:
             failure = as_ours(error, request.agent)
@@ -109,7 +124,16 @@ class AgentHandler(CustomLLM):
             self._failed.remember(request.call_id, caller, request.agent, failure)
             raise failure from None
 
-    def _begin(self, request: Request, *, stream: bool) -> AsyncGenerator[Event, None]:
+    def _showing_work(self, request: Request, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        """`events` with the agent's work as the client can take it.
+
+        Endpoints other than that of chats have no place for it. In words it is told where the operator wants that.
+        """
+        if not request.is_chat:
+            return hiding_work(events)
+        return with_lines(events) if self._show_work and not shows_work(request.headers) else events
+
+    async def _begin(self, request: Request, answer: Answer, *, stream: bool) -> AsyncGenerator[Event, None]:
         """The events of the agent's turn, or of a background task, which no agent is run for."""
         agent = self._catalog.get(request.agent)
         if request.is_for_background_task:
@@ -117,25 +141,44 @@ class AgentHandler(CustomLLM):
                 f"The model for background tasks leads to the agent {agent.name!r}, which is not run for them. "
                 "Set AGENTLLM_TASK_MODEL to a language model."
             )
+        if self._fetcher is not None:
+            await request.fetch(self._fetcher)
+        limit = min(self._run_timeout, request.timeout or self._run_timeout)
         if task := request.background_task(stream=stream):
-            return run_task(task, request, self._task_model, stream=stream)
-        turn = request.turn(stream=stream)
+            return _within(run_task(task, request, self._task_model, stream=stream), limit, agent.name)
+        turn = request.turn(stream=stream, front_end_tools=agent.runtime.takes_front_end_tools)
         CALLER_METADATA.set(request.caller_metadata)
-        log.info("turn %s of agent %s begins", turn.id, agent.name)
-        return self._conversations.run(agent.runtime, turn)
+
+        def run(runtime: Runtime) -> AsyncGenerator[Event, None]:
+            log.info("turn %s of agent %s begins", turn.id, agent.name)
+            return _within(self._conversations.run(Asking(structured(runtime)), turn), limit, agent.name)
+
+        key = idempotency_key(request.headers)
+        if key is None:
+            return run(agent.runtime)
+        return self._once(self._idempotency.join(key, turn, agent.runtime, run, patience=limit), answer)
+
+    async def _once(self, joining: AbstractAsyncContextManager[Run], answer: Answer) -> AsyncGenerator[Event, None]:
+        """The events of the first request with the same key, under the id of its answer."""
+        async with joining as run:
+            identify(answer, f"{ANSWER_ID_PREFIX}{run.entry.answer_id}", run.entry.created)
+            async with aclosing(run.read()) as events:
+                async for event in events:
+                    yield event
 
 
-async def _within(events: AsyncIterator[Event], limit: float, agent: str) -> AsyncGenerator[Event, None]:
+async def _within(events: AsyncGenerator[Event, None], limit: float, agent: str) -> AsyncGenerator[Event, None]:
     """`events`, all of them within `limit` seconds."""
     deadline = asyncio.get_running_loop().time() + limit
-    while True:
-        try:
-            async with asyncio.timeout_at(deadline):
-                event = await anext(events)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise RunTimedOut(
-                f"The agent {agent!r} was stopped because its run took longer than {limit:g} seconds."
-            ) from None
-        yield event
+    async with aclosing(events):
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    event = await anext(events)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise RunTimedOut(
+                    f"The agent {agent!r} was stopped because its run took longer than {limit:g} seconds."
+                ) from None
+            yield event

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from litellm.integrations.custom_logger import CustomLogger
@@ -13,8 +14,13 @@ from litellm.router import Router
 from agentllm.catalog import Catalog
 from agentllm.errors import AgentLLMError, AgentUnavailable, InvalidRequest, UnknownAgent
 from agentllm.gateway.callers import caller_of
+from agentllm.gateway.chat_parts import prepare_parts
+from agentllm.gateway.endpoints import give_headers, in_form, name_previous, prepare, refuse_call_for_answer
 from agentllm.gateway.failures import PROVIDER, STREAM_HEADERS, mark
+from agentllm.gateway.openwebui_work import shows_work, with_cards
 from agentllm.gateway.registration import is_served_here
+from agentllm.gateway.repeats import STREAM
+from agentllm.gateway.shapes import check_shape
 
 
 class AgentHooks(CustomLogger):
@@ -35,12 +41,16 @@ class AgentHooks(CustomLogger):
         from litellm.proxy import proxy_server
 
         model = data.get("model")
-        if not is_served_here(proxy_server.llm_router, model):
-            return
         try:
+            refuse_call_for_answer(data, call_type)
+            if not is_served_here(proxy_server.llm_router, model):
+                return
             if isinstance(user_api_key_dict, UserAPIKeyAuth):
                 _check_caller(user_api_key_dict, data)
             self._check_model(str(model), proxy_server.llm_router)
+            check_shape(data, call_type)
+            prepare(data, call_type)
+            prepare_parts(data, call_type)
         except AgentLLMError as error:
             raise _as_answer(error) from None
 
@@ -49,6 +59,35 @@ class AgentHooks(CustomLogger):
             return
         if model.startswith(f"{PROVIDER}/"):
             self._catalog.get(model.removeprefix(f"{PROVIDER}/"))
+
+    async def async_post_call_success_hook(self, data: dict[str, Any], user_api_key_dict: Any, response: Any) -> None:
+        """Have a whole answer of /v1/responses name the one before it."""
+        name_previous(response, data)
+
+    async def async_post_call_failure_hook(
+        self,
+        request_data: dict[str, Any],
+        original_exception: Exception,
+        user_api_key_dict: Any,
+        traceback_str: str | None = None,
+    ) -> None:
+        """Have an error on /v1/messages keep its headers."""
+        give_headers(original_exception, request_data)
+
+    def async_post_call_streaming_iterator_hook(
+        self, user_api_key_dict: Any, response: Any, request_data: dict[str, Any]
+    ) -> AsyncGenerator[Any, None]:
+        """Show Open WebUI an agent's work in its own way, and give the other endpoints' clients what they expect;
+        every other stream is given back as it is."""
+        from litellm.proxy import proxy_server
+
+        if (formed := in_form(response, user_api_key_dict, request_data)) is not None:
+            return formed
+        headers = (request_data.get("proxy_server_request") or {}).get("headers") or {}
+        if shows_work(headers) and is_served_here(proxy_server.llm_router, request_data.get("model")):
+            return with_cards(response)
+        untouched: AsyncGenerator[Any, None] = response
+        return untouched
 
     async def async_post_call_response_headers_hook(
         self,
@@ -68,8 +107,10 @@ class AgentHooks(CustomLogger):
             return None
         if isinstance(response, CustomStreamWrapper):
             _drop_chunks_with(response)
-            headers: Any = response._hidden_params.setdefault("additional_headers", {})
-            STREAM_HEADERS.set(headers)
+            STREAM.set(weakref.ref(response))
+        hidden = getattr(response, "_hidden_params", None)
+        if isinstance(response, AsyncIterator) and isinstance(hidden, dict):
+            STREAM_HEADERS.set(hidden.setdefault("additional_headers", {}))
         return {"x-should-retry": "false"}
 
 

@@ -17,6 +17,9 @@ MESSAGE_ID_HEADER = "x-agentllm-message-id"
 PARENT_ID_HEADER = "x-agentllm-parent-message-id"
 """The last four are not of Open WebUI itself: its connection settings can be told to send them."""
 
+_PREFIX = "x-openwebui-"
+_AUTH_HEADER = "x-openwebui-auth-type"
+
 TaskKind: TypeAlias = Literal[
     "title_generation",
     "tags_generation",
@@ -79,6 +82,17 @@ def chat_id(headers: Mapping[str, str]) -> str | None:
 def is_temporary(chat: str | None) -> bool:
     """Whether it is a chat that Open WebUI keeps nothing of; all such chats of one browser tab share an id."""
     return chat is not None and chat.startswith(("temporary:", "local:"))
+
+
+def adds_tools(headers: Mapping[str, str]) -> bool:
+    """Whether the tools of the request are those that Open WebUI sends with every one from its own pages.
+
+    What a program sends through Open WebUI's API are its own.
+    """
+    if headers.get(_AUTH_HEADER) == "api_key":
+        return False
+    connection = (TASK_HEADER, CONNECTION_CHAT_ID_HEADER, MESSAGE_ID_HEADER, PARENT_ID_HEADER)
+    return any(name.startswith(_PREFIX) or name in connection for name in headers)
 
 
 def background_task(

@@ -19,13 +19,15 @@ from litellm.utils import custom_llm_setup
 
 from agentllm.catalog import Catalog, load_catalog
 from agentllm.conversations import Conversations, open_conversations
-from agentllm.conversations.upkeep import keep_up
+from agentllm.conversations.upkeep import keep_answers, keep_up
 from agentllm.gateway import auth
 from agentllm.gateway.bridge import HomeLoop
 from agentllm.gateway.failures import PROVIDER
+from agentllm.gateway.fetch import Fetcher
 from agentllm.gateway.handler import AgentHandler
 from agentllm.gateway.hooks import AgentHooks
 from agentllm.gateway.logs import hide_quotes
+from agentllm.gateway.model_cards import show_cards
 from agentllm.gateway.registration import keep_registered, why_not
 from agentllm.gateway.warmup import ask_once, rehearse
 from agentllm.llm.default import offline_notice
@@ -61,8 +63,15 @@ def start_in_proxy() -> AgentHandler:
         log.warning(
             "The master key is the published test key. Set LITELLM_MASTER_KEY before others can reach the proxy."
         )
+    show_cards()
     rehearse(catalog, conversations)
-    for task in (keep_registered(catalog), ask_once(catalog, conversations), keep_up(load_settings())):
+    settings = load_settings()
+    for task in (
+        keep_registered(catalog),
+        ask_once(catalog, conversations),
+        keep_up(settings),
+        keep_answers(settings),
+    ):
         _tasks.add(running := asyncio.get_running_loop().create_task(task))
         running.add_done_callback(_tasks.discard)
     return handler
@@ -93,7 +102,13 @@ def _make(home: HomeLoop) -> tuple[Catalog, Conversations, AgentHandler]:
     conversations = open_conversations(settings)
     catalog = load_catalog(settings, why_not=why_not)
     handler = AgentHandler(
-        catalog, conversations, home, run_timeout=settings.run_timeout, task_model=settings.task_model
+        catalog,
+        conversations,
+        home,
+        run_timeout=settings.run_timeout,
+        task_model=settings.task_model,
+        show_work=settings.show_work,
+        fetcher=Fetcher() if settings.fetch_urls else None,
     )
     return catalog, conversations, handler
 

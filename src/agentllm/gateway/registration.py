@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import litellm
@@ -14,11 +14,13 @@ from litellm.types.router import Deployment, LiteLLM_Params, ModelInfo
 from agentllm.catalog import Catalog
 from agentllm.core import Agent
 from agentllm.gateway.failures import PROVIDER
+from agentllm.gateway.model_cards import model_info_of
+from agentllm.gateway.parameters import ALLOWED
 
 log = logging.getLogger("agentllm.gateway")
 
 RECONCILE_SECONDS = 5.0
-NO_RETRY_NO_COOLDOWN: dict[str, Any] = {"num_retries": 0, "cooldown_time": 0}
+DEFAULTS: dict[str, Any] = {"num_retries": 0, "cooldown_time": 0, "allowed_openai_params": list(ALLOWED)}
 _HIJACKED = ("replicate", "clarifai", "ft:gpt-3.5-turbo")
 
 
@@ -72,22 +74,32 @@ def register(router: Router, catalog: Iterable[Agent]) -> bool:
 
     Returns whether there were any.
 
-    An explicit entry of the configuration wins; where it says nothing of retries and cooldown,
-    it gets ours: no retry, because agents act, and no cooldown, because one caller's error must
-    not lock an agent for the others.
+    An explicit entry of the configuration wins; where it says nothing of retries, cooldown and
+    allowed parameters, it gets ours: no retry, because agents act, no cooldown, because one caller's
+    error must not lock an agent for the others, and the parameters that LiteLLM holds back otherwise.
+    It shows the agent's card, as far as its own `model_info` leaves that open.
     """
+    agents = {model_name(agent): agent for agent in catalog}
     for deployment in list(router.model_list):
         params = deployment["litellm_params"]
         if str(params.get("model", "")).startswith(f"{PROVIDER}/"):
-            for name, value in NO_RETRY_NO_COOLDOWN.items():
+            for name, value in DEFAULTS.items():
                 if params.get(name) is None:
                     params[name] = value
+            _show_card(deployment, agents)
     known = set(router.get_model_names())
-    missing = [agent for agent in catalog if model_name(agent) not in known]
+    missing = [agent for name, agent in agents.items() if name not in known]
     for agent in missing:
         router.upsert_deployment(_deployment(agent))
         log.info("agent %s is served as model %s", agent.name, model_name(agent))
     return bool(missing)
+
+
+def _show_card(deployment: Any, agents: Mapping[str, Agent]) -> None:
+    agent = agents.get(deployment["litellm_params"]["model"])
+    if agent is not None:
+        info = deployment.setdefault("model_info", {})
+        info.update(model_info_of(agent, info))
 
 
 def is_served_here(router: Router | None, model: object) -> bool:
@@ -104,6 +116,6 @@ def _deployment(agent: Agent) -> Deployment:
     name = model_name(agent)
     return Deployment(
         model_name=name,
-        litellm_params=LiteLLM_Params(model=name, **NO_RETRY_NO_COOLDOWN),
-        model_info=ModelInfo(id=f"agentllm-{PROVIDER}-{agent.name}", description=agent.description, mode="chat"),
+        litellm_params=LiteLLM_Params(model=name, **DEFAULTS),
+        model_info=ModelInfo(id=f"agentllm-{PROVIDER}-{agent.name}", mode="chat", **model_info_of(agent, {})),
     )

@@ -10,21 +10,25 @@ from typing import Any
 
 import litellm
 
-from agentllm.core import Caller, Json, Message, Parameters, Place, ToolCall, Turn
-from agentllm.errors import InvalidRequest, UnsupportedParameter
+from agentllm.core import Caller, Json, Message, Place, ToolCall, Turn
+from agentllm.errors import InvalidRequest
 from agentllm.gateway import openwebui
+from agentllm.gateway.answer_ids import ANSWER_ID_PREFIX
 from agentllm.gateway.callers import caller_of
+from agentllm.gateway.client_tools import client_tools
+from agentllm.gateway.endpoints import as_sent, noted_of
+from agentllm.gateway.fetch import Fetcher
+from agentllm.gateway.parameters import output_format_of, parameters_of
+from agentllm.gateway.part_forms import urls_in
+from agentllm.gateway.parts import Fetched, Parts, text_of
 from agentllm.gateway.places import place_of
+from agentllm.gateway.work import without_work
 
 HEALTH_CHECK_TAG = "litellm-internal-health-check"
 BACKGROUND_MARK = "agentllm_background_task"
 """In the metadata of a model call: it is for a background task."""
 
-ANSWER_ID_PREFIX = "chatcmpl-"
-
 _ROLES = ("system", "developer", "user", "assistant", "tool")
-_NUMBERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
-_INTEGERS = ("max_tokens", "seed")
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,12 @@ class Request:
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """What the proxy knows of the request; empty where LiteLLM is used as a library."""
-        found: Mapping[str, Any] = self._litellm_params.get("metadata") or {}
+        """What the proxy knows of the request; empty where LiteLLM is used as a library.
+
+        On some endpoints LiteLLM gives the client's own under one of the two names, always without a key.
+        """
+        given = [self._litellm_params.get(name) or {} for name in ("metadata", "litellm_metadata")]
+        found: Mapping[str, Any] = next((one for one in given if "user_api_key_hash" in one), given[0])
         return found
 
     @property
@@ -59,6 +67,12 @@ class Request:
     @property
     def is_retry(self) -> bool:
         return bool(self.metadata.get("attempted_retries"))
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether it was sent as a chat completion, and not in the form of another API that LiteLLM translates."""
+        route = self.metadata.get("user_api_key_request_route")
+        return not isinstance(route, str) or route.endswith("/chat/completions")
 
     @property
     def is_health_check(self) -> bool:
@@ -92,7 +106,20 @@ class Request:
         Raises:
             InvalidRequest: a message cannot be read.
         """
-        return _messages(self.kwargs["messages"])
+        return _messages(as_sent(self.kwargs["messages"], noted_of(self.metadata)), Parts(self._fetched))
+
+    async def fetch(self, fetcher: Fetcher) -> None:
+        """Fetch what the URLs in the messages lead to; where there are any, `messages` cannot be read before.
+
+        Raises:
+            InvalidRequest: one cannot be fetched.
+        """
+        if urls := urls_in(self.kwargs["messages"]):
+            self._fetched.update(await fetcher.fetch(urls))
+
+    @cached_property
+    def _fetched(self) -> dict[str, Fetched]:
+        return {}
 
     @cached_property
     def caller(self) -> Caller:
@@ -118,28 +145,41 @@ class Request:
         tools = bool(self.kwargs["optional_params"].get("tools"))
         return openwebui.background_task(self.headers, self.messages, stream=stream, tools=tools)
 
-    def turn(self, *, stream: bool) -> Turn:
-        """The turn that the request asks for.
+    def turn(self, *, stream: bool, front_end_tools: bool = False) -> Turn:
+        """The turn that the request asks for; with `front_end_tools` also with those that a front end always adds.
 
         Raises:
-            InvalidRequest: a message, a parameter or the session id cannot be read.
+            InvalidRequest: a message, a parameter, a tool or the session id cannot be read.
             UnsupportedParameter: it asks for something that no agent can do.
         """
         drop = bool(litellm.drop_params or self._litellm_params.get("drop_params"))
+        only_ask_user = openwebui.adds_tools(self.headers) and not front_end_tools
+        offered = client_tools(self.kwargs["optional_params"], only_ask_user=only_ask_user)
         return Turn(
             id=self.turn_id,
             agent=self.agent,
             caller=self.caller,
             messages=self.messages,
-            parameters=_parameters(self.kwargs["optional_params"], self.agent, drop=drop),
+            parameters=parameters_of(self.kwargs["optional_params"], self.agent, drop=drop),
+            output_format=output_format_of(self.kwargs["optional_params"]),
             stream=stream,
             drop_unsupported=drop,
             place=self._place(),
+            client_tools=offered.tools,
+            tool_choice=offered.choice,
+            parallel_tool_calls=offered.parallel,
         )
 
     def _place(self) -> Place | None:
         body_metadata = self.metadata.get("requester_metadata") or {}
-        return place_of(self.headers, body_metadata, store=self.kwargs["optional_params"].get("store"))
+        noted = noted_of(self.metadata)
+        return place_of(
+            self.headers,
+            body_metadata,
+            store=noted.get("store", self.kwargs["optional_params"].get("store")),
+            previous_response_id=noted.get("previous_response_id"),
+            conversation=noted.get("conversation"),
+        )
 
     @property
     def _litellm_params(self) -> Mapping[str, Any]:
@@ -147,16 +187,16 @@ class Request:
         return found
 
 
-def _messages(raw: object) -> tuple[Message, ...]:
+def _messages(raw: object, parts: Parts) -> tuple[Message, ...]:
     if not isinstance(raw, Sequence) or isinstance(raw, str) or not raw:
         raise InvalidRequest("'messages' must be a list with at least one message.", param="messages")
-    messages = tuple(_message(item, f"messages[{index}]") for index, item in enumerate(raw))
+    messages = without_work(_message(item, f"messages[{index}]", parts) for index, item in enumerate(raw))
     if all(message.role in ("system", "developer") for message in messages):
         raise InvalidRequest("'messages' holds instructions only; add a message of the role 'user'.", param="messages")
     return messages
 
 
-def _message(raw: object, place: str) -> Message:
+def _message(raw: object, place: str, parts: Parts) -> Message:
     if hasattr(raw, "model_dump"):
         raw = raw.model_dump()
     if not isinstance(raw, Mapping):
@@ -164,44 +204,19 @@ def _message(raw: object, place: str) -> Message:
     role = raw.get("role")
     if role not in _ROLES:
         raise InvalidRequest(f"{place}.role is {role!r}; it must be one of {', '.join(_ROLES)}.", param=f"{place}.role")
+    content = parts.content(raw.get("content"), role, f"{place}.content")
     return Message(
         role=role,
-        content=_content(raw.get("content"), f"{place}.content"),
+        content=content.text,
         tool_calls=_tool_calls(raw.get("tool_calls"), f"{place}.tool_calls"),
         tool_call_id=_text_or_none(raw.get("tool_call_id"), f"{place}.tool_call_id"),
         name=_text_or_none(raw.get("name"), f"{place}.name"),
+        media=content.media,
     )
 
 
 def _text_or_none(raw: object, place: str) -> str | None:
-    return None if raw is None else _text(raw, place)
-
-
-def _text(raw: object, place: str) -> str:
-    if not isinstance(raw, str):
-        raise InvalidRequest(f"{place} must be a string.", param=place)
-    try:
-        raw.encode()
-    except UnicodeEncodeError:
-        raise InvalidRequest(f"{place} holds half of a character, a lone surrogate.", param=place) from None
-    return raw
-
-
-def _content(raw: object, place: str) -> str:
-    if raw is None:
-        return ""
-    if isinstance(raw, str):
-        return _text(raw, place)
-    if not isinstance(raw, Sequence):
-        raise InvalidRequest(f"{place} must be a string or a list of parts.", param=place)
-    return "\n".join(_part(part, f"{place}[{index}]") for index, part in enumerate(raw))
-
-
-def _part(raw: object, place: str) -> str:
-    kind = raw.get("type") if isinstance(raw, Mapping) else type(raw).__name__
-    if not isinstance(raw, Mapping) or kind not in ("text", "input_text", "output_text", "refusal"):
-        raise InvalidRequest(f"{place} is of the type {kind!r}; agents here take parts of text only.", param=place)
-    return _text(raw.get("text") or raw.get("refusal") or "", place)
+    return None if raw is None else text_of(raw, place)
 
 
 def _tool_calls(raw: object, place: str) -> tuple[ToolCall, ...]:
@@ -217,48 +232,3 @@ def _tool_call(raw: object, place: str) -> ToolCall:
     if not isinstance(raw, Mapping) or not isinstance(function, Mapping):
         raise InvalidRequest(f"{place} must hold function calls.", param=place)
     return ToolCall(str(raw.get("id") or ""), str(function.get("name") or ""), str(function.get("arguments") or "{}"))
-
-
-def _parameters(raw: Mapping[str, Any], agent: str, *, drop: bool) -> Parameters:
-    if not drop:
-        _refuse_unsupported(raw, agent)
-    values: dict[str, Any] = {name: _number(raw, name) for name in _NUMBERS}
-    values |= {name: _integer(raw, name) for name in _INTEGERS}
-    return Parameters(**values, stop=_stop(raw.get("stop")))
-
-
-def _refuse_unsupported(raw: Mapping[str, Any], agent: str) -> None:
-    wanted = {
-        "n": raw.get("n") not in (None, 1),
-        "logprobs": bool(raw.get("logprobs")),
-        "top_logprobs": bool(raw.get("top_logprobs")),
-        "response_format": (raw.get("response_format") or {"type": "text"}) != {"type": "text"},
-    }
-    for name, asked in wanted.items():
-        if asked:
-            raise UnsupportedParameter(name, agent)
-
-
-def _number(raw: Mapping[str, Any], name: str) -> float | None:
-    value = raw.get(name)
-    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)):
-        return value
-    raise InvalidRequest(f"{name!r} is {value!r}; it must be a number.", param=name)
-
-
-def _integer(raw: Mapping[str, Any], name: str) -> int | None:
-    value = raw.get(name)
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
-        raise InvalidRequest(f"{name!r} is {value!r}; it must be a whole number.", param=name)
-    if name == "max_tokens" and value is not None and value < 1:
-        raise InvalidRequest(f"{name!r} is {value}; it must be at least 1.", param=name)
-    return value
-
-
-def _stop(raw: object) -> tuple[str, ...] | None:
-    if raw is None:
-        return None
-    texts = (raw,) if isinstance(raw, str) else raw
-    if isinstance(texts, Sequence) and texts and all(isinstance(text, str) and text for text in texts):
-        return tuple(texts)
-    raise InvalidRequest(f"'stop' is {raw!r}; it must be a text or a list of texts.", param="stop")

@@ -25,6 +25,7 @@ from agno.utils.message import normalize_tool_messages
 from pydantic import BaseModel
 
 from agentllm.core import Json
+from agentllm.llm.gemini import takes_tools_with_json
 
 if TYPE_CHECKING:
     from litellm.router import Router
@@ -33,6 +34,9 @@ CALLER_METADATA: ContextVar[Mapping[str, Json] | None] = ContextVar("agentllm_ca
 """What goes with every call as LiteLLM's `metadata`: the key, user and team that it is for."""
 
 _OPENAI_TOOL_KEYS = frozenset({"name", "description", "parameters", "strict"})
+_SIGNING_IN = ("github_copilot/", "chatgpt/")
+"""Providers that LiteLLM signs in to before it says anything about their models."""
+
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 _STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
 _LITELLM_PREFIX = re.compile(r"^(?:litellm\.)?(?:\w+(?:Error|Exception|Timeout)|Timeout)(?::| -)\s+")
@@ -136,6 +140,19 @@ class RouterModel(OpenAILike):
     async def _acompletion(self, request: dict[str, Any]) -> Any:
         return await acompletion(request, num_retries=self.num_retries)
 
+    def takes(self, parameter: str) -> bool:
+        """Whether LiteLLM gives a parameter of OpenAI's API to every model behind this name, as far as it knows."""
+        return all(_takes(params, parameter) for params in _behind(self.id))
+
+    def takes_schema(self) -> bool:
+        """Whether every model behind this name is known to take the JSON schema of its answer."""
+        supports = _litellm().supports_response_schema
+        return all(supports(params["model"], params.get("custom_llm_provider")) for params in _behind(self.id))
+
+    def takes_tools_with_json(self) -> bool:
+        """Whether the models behind this name take tools and the form of the answer in one request."""
+        return all(takes_tools_with_json(params["model"]) for params in _behind(self.id) if "gemini" in params["model"])
+
     def _request(
         self,
         messages: list[Message],
@@ -144,6 +161,8 @@ class RouterModel(OpenAILike):
         tool_choice: str | dict[str, Any] | None,
         compress_tool_results: bool,
     ) -> dict[str, Any]:
+        if tools and response_format is not None and not self.takes_tools_with_json():
+            response_format = None
         request = self.get_request_params(
             response_format=response_format, tools=[_openai_tool(tool) for tool in tools or ()], tool_choice=tool_choice
         )
@@ -266,6 +285,26 @@ def _proxy_router(model: str) -> Router | None:
     proxy = sys.modules.get("litellm.proxy.proxy_server")
     router = proxy.llm_router if proxy is not None else None
     return router if router is not None and router.get_model_list(model_name=model) else None
+
+
+def _behind(model: str) -> list[Mapping[str, Any]]:
+    """LiteLLM's parameters, `model` among them, of each model that a call of `model` may go to."""
+    router = _proxy_router(model)
+    deployments = router.get_model_list(model_name=model) if router is not None else None
+    return [deployment["litellm_params"] for deployment in deployments or ()] or [{"model": model}]
+
+
+def _takes(params: Mapping[str, Any], parameter: str) -> bool:
+    model: str = params["model"]
+    if parameter in (params.get("allowed_openai_params") or ()) or model.startswith(_SIGNING_IN):
+        return True
+    litellm = _litellm()
+    try:
+        name, provider, *_ = litellm.get_llm_provider(model, params.get("custom_llm_provider"))
+    except Exception:  # LiteLLM's own, of which the call itself will tell
+        return True
+    known = litellm.get_supported_openai_params(model=name, custom_llm_provider=provider)
+    return known is None or parameter in known
 
 
 def _openai_tool(tool: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TypeGuard
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
-from agentllm.core import Runtime
+from agentllm.core import Card, Runtime
 from agentllm.errors import ConfigurationError
 
 _AGNO_AGENTS = frozenset({"Agent", "Team", "Workflow"})
+_ADAPTERS = frozenset(
+    {"AgentProtocol", "AntigravityAgent", "ClaudeAgent", "CodexAgent", "DSPyAgent", "LangGraphAgent", "RemoteAgent"}
+)
+"""Agno's names for agents of other frameworks, for annotations that only a type checker can resolve."""
+
+
+@runtime_checkable
+class _AgentProtocol(Protocol):
+    """Agno's agent protocol, which its adapters of other frameworks follow, told without importing Agno."""
+
+    @property
+    def id(self) -> str | None: ...
+
+    @property
+    def name(self) -> str | None: ...
+
+    def arun(self, input: Any, **kwargs: Any) -> Any: ...  # noqa: A002 - the protocol's own name
 
 
 def runtime_for(agent: object) -> Runtime:
@@ -20,16 +37,38 @@ def runtime_for(agent: object) -> Runtime:
     """
     if not is_agent(agent):
         raise ConfigurationError(
-            f"a {type(agent).__name__} is not an agent; it must be an Agno Agent, Team or Workflow"
+            f"a {type(agent).__name__} is not an agent; it must be an Agno Agent, Team or Workflow, "
+            "or follow Agno's AgentProtocol with id, name and arun"
         )
-    from agentllm.runtimes.agno import AgnoRuntime
+    if _is_agno_class(type(agent)):
+        from agentllm.runtimes.agno import AgnoRuntime
 
-    return AgnoRuntime(agent)  # type: ignore[arg-type]  # is_agent says so, without importing Agno
+        return AgnoRuntime(agent)  # type: ignore[arg-type]  # its class says so, without importing Agno
+    from agentllm.runtimes.agno.external import ExternalRuntime
+
+    return ExternalRuntime(agent)  # type: ignore[arg-type]  # is_agent says so, without importing Agno
+
+
+def card_for(agent: object) -> Card:
+    """What model lists show of an agent that `runtime_for` takes.
+
+    Raises:
+        ConfigurationError: what it says of itself cannot be shown.
+    """
+    if not _is_agno_class(type(agent)):
+        return Card(title=runtime_for(agent).name)
+    from agentllm.runtimes.agno.card import card_of
+
+    return card_of(agent)  # type: ignore[arg-type]  # its class says so, without importing Agno
 
 
 def is_agent(value: object) -> bool:
     """Whether `value` is an agent of a framework that is known here; imports no framework."""
-    return _is_agent_class(type(value))
+    cls = type(value)
+    if _is_agent_class(cls):
+        return True
+    # Only what has an `arun` is looked at any closer, as that may run code of its own.
+    return "arun" in _declared(cls) and isinstance(value, _AgentProtocol)
 
 
 def is_agent_function(value: object) -> TypeGuard[Callable[[], object]]:
@@ -49,9 +88,18 @@ def is_agent_function(value: object) -> TypeGuard[Callable[[], object]]:
 
 def _names_agent_class(annotation: object) -> bool:
     if isinstance(annotation, str):
-        return annotation.rpartition(".")[2] in _AGNO_AGENTS
+        return annotation.rpartition(".")[2] in _AGNO_AGENTS | _ADAPTERS
     return isinstance(annotation, type) and _is_agent_class(annotation)
 
 
 def _is_agent_class(cls: type) -> bool:
+    return _is_agno_class(cls) or {"id", "name", "arun"} <= _declared(cls)
+
+
+def _is_agno_class(cls: type) -> bool:
     return any(base.__name__ in _AGNO_AGENTS and base.__module__.split(".")[0] == "agno" for base in cls.__mro__)
+
+
+def _declared(cls: type) -> set[str]:
+    """What the objects of a class have, as far as the class itself says."""
+    return {name for base in cls.__mro__ for name in (*vars(base), *inspect.get_annotations(base))}

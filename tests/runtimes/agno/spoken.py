@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, cast
 from uuid import uuid4
@@ -85,12 +85,13 @@ def calling(name: str, arguments: str = "{}", *, text: str = "", usage: Usage | 
 class Spoken(OfflineModel):
     """Each call of the model takes the next of `says`, the last of them for ever.
 
-    `asked` has the messages of each call, `calls` the copy of the model that each was made with, and `closed`
-    is set when a streamed answer has ended, whichever way. Copies of the model share them.
+    `asked` has the messages of each call, `arguments` its other arguments, `calls` the copy of the model that it was
+    made with, and `closed` is set when a streamed answer has ended, whichever way. Copies of the model share them.
     """
 
     says: list[Sequence[Step]] = field(default_factory=lambda: [answer("hello")])
     asked: list[list[AgnoMessage]] = field(default_factory=list)
+    arguments: list[dict[str, Any]] = field(default_factory=list)
     calls: list[Spoken] = field(default_factory=list)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -98,7 +99,8 @@ class Spoken(OfflineModel):
     def of(cls, *says: Sequence[Step] | str) -> Spoken:
         return cls(says=[answer(item) if isinstance(item, str) else item for item in says])
 
-    async def ainvoke(self, messages: list[AgnoMessage], *_: object, **__: object) -> ModelResponse:
+    async def ainvoke(self, messages: list[AgnoMessage], *_: object, **arguments: object) -> ModelResponse:
+        self.arguments.append(arguments)
         whole = Piece()
         async for piece in self._speak(messages):
             whole = Piece(
@@ -111,8 +113,9 @@ class Spoken(OfflineModel):
         return self._parse_provider_response(cast("Any", whole))
 
     async def ainvoke_stream(
-        self, messages: list[AgnoMessage], *_: object, **__: object
+        self, messages: list[AgnoMessage], *_: object, **arguments: object
     ) -> AsyncIterator[ModelResponse]:
+        self.arguments.append(arguments)
         try:
             async for piece in self._speak(messages):
                 yield self._parse_provider_response_delta(cast("Any", piece))
@@ -177,6 +180,13 @@ def turn(*messages: Message | str, stream: bool = False, **more: Any) -> Turn:
 async def run(who: object, asked: Turn) -> list[Event]:
     """All events of one turn."""
     return [event async for event in runtime_for(who).run(asked)]
+
+
+async def first_usage(events: AsyncGenerator[Event, None]) -> Usage:
+    """The next usage in `events`, which stay open."""
+    while not isinstance(event := await anext(events), Usage):
+        pass
+    return event
 
 
 async def leave(who: object, asked: Turn, waiting: asyncio.Event) -> None:

@@ -54,6 +54,15 @@ def test_another_value_is_refused_with_it_when_the_agent_is_loaded(turns: object
     assert str(MOST_HISTORY_TURNS) in caught.value.message
 
 
+@EVERY_KIND
+def test_its_metadata_say_whether_it_takes_the_tools_of_a_front_end(made: Any) -> None:
+    assert runtime_for(made({"front_end_tools": True})).takes_front_end_tools
+    assert not runtime_for(made({"front_end_tools": False})).takes_front_end_tools
+    assert not runtime_for(made(None)).takes_front_end_tools
+    with pytest.raises(ConfigurationError, match="'yes'"):
+        runtime_for(made({"front_end_tools": "yes"}))
+
+
 def test_the_window_is_that_of_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
     who = single(None)
     assert runtime_for(who).memory == Memory()

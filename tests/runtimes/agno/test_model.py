@@ -1,8 +1,8 @@
-"""One run's copy of a model: its parameters, its finish reason, its errors, its client."""
+"""One run's copy of a model: its finish reason, its errors, its client."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,83 +12,25 @@ from agno.exceptions import ContextWindowExceededError, ModelAuthenticationError
 from agno.models.base import Model
 from agno.models.google import Gemini
 from agno.models.message import Message as AgnoMessage
-from agno.models.openai import OpenAIChat, OpenAIResponses
+from agno.models.openai import OpenAIChat
 from google.genai.types import Candidate, FinishReason, GenerateContentResponse
 from litellm.types.utils import Delta, ModelResponseStream, StreamingChoices
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from agentllm.core import Parameters
-from agentllm.errors import UnsupportedParameter
 from agentllm.llm.offline import OfflineModel, Reply
 from agentllm.llm.router import RouterModel
 from agentllm.llm.streams import JoiningTransport
 from agentllm.runtimes.agno.calls import AgentCalls, Calls
-from agentllm.runtimes.agno.model import for_run, open_client, set_parameters
+from agentllm.runtimes.agno.model import for_run, open_client
 from agentllm.runtimes.agno.outcome import Outcome
 from tests.runtimes.agno.spoken import Piece, Spoken, answer
 
 pytestmark = pytest.mark.filterwarnings("ignore:Item '.*' on TypedDict class:UserWarning")
 
-ALL = Parameters(0.25, 0.5, 77, ("END",), 5, 0.75, -0.5)
 
-
-def for_parameters(model: Model, parameters: Parameters, *, drop: bool = False) -> Any:
-    copied = for_run(model, AgentCalls(Calls()))
-    set_parameters(copied, parameters, drop_unsupported=drop)
-    return copied
-
-
-def test_parameters_are_set_on_the_copy_alone() -> None:
-    shared = OfflineModel(temperature=1.0)
-    before = asdict(shared)
-    copied = for_parameters(shared, ALL)
-    assert asdict(shared) == before
-    assert (copied.temperature, copied.top_p, copied.max_tokens, copied.stop) == (0.25, 0.5, 77, ["END"])
-    assert (copied.seed, copied.presence_penalty, copied.frequency_penalty) == (5, 0.75, -0.5)
-
-
-def test_parameters_that_the_request_does_not_set_stay_as_the_agent_has_them() -> None:
-    copied = for_parameters(OfflineModel(temperature=1.0, max_tokens=9), Parameters(seed=5))
-    assert (copied.temperature, copied.max_tokens, copied.seed) == (1.0, 9, 5)
-
-
-@pytest.mark.parametrize(
-    ("model", "name"),
-    [
-        (OpenAIChat(api_key="k"), "max_completion_tokens"),
-        (OpenAIChat(api_key="k", max_tokens=9), "max_tokens"),
-        (OpenAIResponses(api_key="k"), "max_output_tokens"),
-        (Gemini(api_key="k"), "max_output_tokens"),
-        (OfflineModel(), "max_tokens"),
-    ],
-    ids=["openai", "openai with the old name", "responses", "gemini", "offline"],
-)
-def test_the_limit_of_tokens_is_set_under_the_name_that_the_model_uses(model: Model, name: str) -> None:
-    copied = for_parameters(model, Parameters(max_tokens=7))
-    set_to_seven = [
-        field
-        for field in ("max_tokens", "max_completion_tokens", "max_output_tokens")
-        if getattr(copied, field, None) == 7
-    ]
-    assert set_to_seven == [name]
-
-
-def test_stop_is_a_list_under_gemini_s_name() -> None:
-    assert for_parameters(Gemini(api_key="k"), Parameters(stop=("END",))).stop_sequences == ["END"]
-
-
-def test_a_parameter_that_the_model_has_no_place_for_is_refused_by_name() -> None:
-    with pytest.raises(UnsupportedParameter) as raised:
-        for_parameters(OpenAIResponses(id="r-1", api_key="k"), Parameters(seed=5))
-    assert raised.value.param == "seed"
-    assert "'r-1'" in raised.value.message
-
-
-def test_it_is_dropped_where_the_turn_says_so() -> None:
-    copied = for_parameters(OpenAIResponses(api_key="k"), Parameters(seed=5, temperature=0.5), drop=True)
-    assert copied.temperature == 0.5
-    assert not hasattr(copied, "seed")
+def copy_of(model: Model) -> Any:
+    return for_run(model, AgentCalls(Calls()))
 
 
 def openai_answer(finish: str | None, **choice: Any) -> ChatCompletion:
@@ -256,9 +198,9 @@ async def test_an_exception_of_the_model_is_kept_and_goes_on(stream: bool) -> No
 
 def test_copies_of_an_openai_model_share_one_client_and_all_models_its_connections() -> None:
     shared, another = OpenAIChat(id="gpt", api_key="k"), OpenAIChat(id="gpt", api_key="another")
-    copies = [for_parameters(shared, Parameters()) for _ in range(3)]
+    copies = [copy_of(shared) for _ in range(3)]
     assert {id(copied.get_async_client()) for copied in copies} == {id(shared.get_async_client())}
-    other = for_parameters(another, Parameters()).get_async_client()
+    other = copy_of(another).get_async_client()
     assert other is not shared.get_async_client()
     assert other._client is shared.get_async_client()._client
     assert isinstance(other._client._transport, JoiningTransport)
@@ -267,13 +209,13 @@ def test_copies_of_an_openai_model_share_one_client_and_all_models_its_connectio
 
 def test_a_client_that_the_agent_brings_is_kept() -> None:
     client = OpenAIChat(id="gpt", api_key="k").get_async_client()
-    assert for_parameters(OpenAIChat(async_client=client), Parameters()).async_client is client
+    assert copy_of(OpenAIChat(async_client=client)).async_client is client
 
 
 def test_connections_that_the_agent_brings_are_used() -> None:
     connections = httpx.AsyncClient()
     model = OpenAIChat(id="gpt", api_key="k", http_client=connections)
-    assert for_parameters(model, Parameters()).get_async_client()._client is connections
+    assert copy_of(model).get_async_client()._client is connections
 
 
 class Elsewhere(OpenAIChat):
@@ -286,14 +228,14 @@ class Elsewhere(OpenAIChat):
 
 def test_a_model_that_makes_its_client_in_its_own_way_keeps_it() -> None:
     shared = Elsewhere(id="gpt")
-    copied = for_parameters(shared, Parameters())
+    copied = copy_of(shared)
     assert copied.get_async_client() is shared.async_client
     assert "elsewhere" in str(copied.get_async_client().base_url)
 
 
 def test_copies_of_a_gemini_model_share_one_client() -> None:
     shared = Gemini(id="gemini", api_key="k")
-    assert for_parameters(shared, Parameters()).get_client() is shared.get_client()
+    assert copy_of(shared).get_client() is shared.get_client()
 
 
 @dataclass

@@ -79,12 +79,6 @@ async def cancel(run_context: RunContext) -> str:
     return "cancelled"
 
 
-@tool(requires_confirmation=True)
-def risky() -> str:
-    """Do what must be approved."""
-    return "done"
-
-
 @tool(stop_after_tool_call=True)
 def final() -> str:
     """Give the answer."""
@@ -537,13 +531,6 @@ async def test_an_agent_that_fails_itself_tells_nothing_of_why(stream: bool, cap
     assert "secret-detail" not in raised.value.message
     assert asked.id in raised.value.message
     assert "secret-detail" in caplog.text
-
-
-@STREAM
-async def test_a_run_that_stops_for_an_approval_is_an_error(stream: bool) -> None:
-    who, _ = agent(calling("risky"), "never said", tools=[risky])
-    with pytest.raises(AgentFailed, match="approval"):
-        await run(who, turn(stream=stream))
 
 
 @STREAM

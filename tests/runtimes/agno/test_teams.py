@@ -25,6 +25,7 @@ from tests.runtimes.agno.spoken import (
     answer,
     calling,
     finished,
+    first_usage,
     heard,
     leave,
     no_task_is_left,
@@ -224,7 +225,7 @@ async def test_cancelling_a_run_stops_all_members_that_work(stream: bool) -> Non
 async def test_closing_the_events_stops_a_member_that_works() -> None:
     hang = Hang()
     events = runtime_for(broadcasting(hang)).run(turn(stream=True))
-    assert [await anext(events), await anext(events)] == [Usage(10, 1), Usage(20, 2)]
+    assert [await first_usage(events), await first_usage(events)] == [Usage(10, 1), Usage(20, 2)]
     await asyncio.wait_for(hang.begun.wait(), SECOND)
     await asyncio.wait_for(events.aclose(), SECOND)
     assert hang.ended.is_set()

@@ -38,6 +38,7 @@ from tests.runtimes.agno.spoken import (
     answer,
     calling,
     finished,
+    first_usage,
     leave,
     no_task_is_left,
     run,
@@ -396,7 +397,7 @@ async def test_closing_the_events_between_two_steps_stops_the_workflow() -> None
     first, _ = step("first", "draft")
     second, model = step("second", "never said")
     events = runtime_for(workflow(first, second)).run(turn(stream=True))
-    assert isinstance(await anext(events), Usage)
+    await first_usage(events)
     await asyncio.wait_for(events.aclose(), SECOND)
     assert model.asked == []
     await no_task_is_left()
@@ -433,7 +434,7 @@ async def test_closing_the_events_stops_parallel_steps_whatever_they_do() -> Non
     slow, _ = step("slow", answer("y", in_model))
     flow = workflow(parallel(quick, slow, wait))
     events = runtime_for(flow).run(turn(stream=True))
-    assert isinstance(await anext(events), Usage)
+    await first_usage(events)
     for hang in (in_model, in_function):
         await asyncio.wait_for(hang.begun.wait(), SECOND)
     await asyncio.wait_for(events.aclose(), SECOND)

@@ -32,4 +32,13 @@ def release_manager() -> Agent:
         instructions=_INSTRUCTIONS,
         tools=[ReleaseTools(os.environ.get(VARIABLE) or None)],
         markdown=True,
+        metadata={
+            "tags": ["git", "releases"],
+            "suggestion_prompts": [
+                "Which version should be released next, and why?",
+                "Write the changelog since the last release.",
+                "What is left to do before the next release?",
+            ],
+            "takes_images": False,
+        },
     )

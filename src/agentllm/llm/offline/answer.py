@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agentllm.core import JsonObject, Message
+from agentllm.core import JsonObject, Media, Message
 from agentllm.llm.offline.recall import acknowledge, quote, recall, recall_fact
 from agentllm.llm.offline.tools import Call, Tool, Unfilled, asked_for, attempt, closest
 from agentllm.llm.offline.words import plain
 
+_CALLED = {"image": "picture", "audio": "sound", "file": "file"}
 _UNDERSTOOD = 2_000
 _LISTED = 12
 
@@ -27,9 +29,33 @@ def answer(messages: Sequence[Message], tools: Sequence[Tool], tool_choice: str 
 
     Only the first 2,000 characters of the newest user message are read for what it asks.
     """
-    newest = max((place for place, message in enumerate(messages) if message.role == "user"), default=-1)
+    newest = max((place for place in range(len(messages)) if _is_said(messages, place)), default=-1)
     if newest < 0:
         return Answer(_abilities(tools))
+    said = _answer(messages, newest, tools, tool_choice)
+    unseen = _unseen([item for message in messages[newest:] for item in message.media])
+    return Answer(f"{unseen}\n\n{said.text}") if unseen and not said.calls else said
+
+
+def _is_said(messages: Sequence[Message], place: int) -> bool:
+    """Whether the user said it: what a tool made is given to a model as if a user sent it, behind the tool's result."""
+    message = messages[place]
+    return message.role == "user" and not (message.media and place > 0 and messages[place - 1].role == "tool")
+
+
+def _unseen(media: Sequence[Media]) -> str:
+    """What came beside the text, and that nothing is known of it; empty where nothing came."""
+    counts = Counter(item.kind for item in media)
+    came = [f"{count} {_CALLED[kind]}{'s' if count > 1 else ''}" for kind, count in counts.items()]
+    if not came:
+        return ""
+    listed = " and ".join(filter(None, [", ".join(came[:-1]), came[-1]]))
+    return f"There came {listed} along, which I cannot see, hear or read without a language model."
+
+
+def _answer(
+    messages: Sequence[Message], newest: int, tools: Sequence[Tool], tool_choice: str | JsonObject | None
+) -> Answer:
     results = [message for message in messages[newest:] if message.role == "tool"]
     if results:
         return Answer(_report(results, messages))

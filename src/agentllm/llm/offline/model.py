@@ -16,8 +16,9 @@ from agno.models.base import Model
 from agno.models.message import Message as AgnoMessage
 from agno.models.response import ModelResponse
 
-from agentllm.core import JsonObject, Message, Role, ToolCall
+from agentllm.core import Json, JsonObject, Media, Message, Role, ToolCall
 from agentllm.llm.offline.answer import Answer, answer
+from agentllm.llm.offline.structure import smallest
 from agentllm.llm.offline.tools import read_tools
 from agentllm.settings import PROVIDER_VARIABLES
 
@@ -51,13 +52,17 @@ class OfflineModel(Model):
     A token is a word with the white space behind it. That is what is streamed, what `max_tokens` counts,
     and what usage reports: for the prompt the words of all messages, for the completion the words of the
     text, of the called tools' names and of their arguments. `stop` ends the text before the first of the
-    strings; a text that is cut has no calls of tools. The same messages always get the same text, so
-    `temperature`, `top_p`, `seed`, `presence_penalty` and `frequency_penalty` are taken and change nothing.
+    strings; a text that is cut has no calls of tools. With `parallel_tool_calls` False it calls one at most.
+    The same messages always get the same text, so `temperature`, `top_p`, `seed`, `presence_penalty`,
+    `frequency_penalty` and `reasoning_effort` are taken and change nothing.
+
+    Asked for JSON it answers with the text in an object, or with the smallest value of the schema.
     """
 
     id: str = "offline"
     name: str | None = "OfflineModel"
     provider: str | None = "AgentLLM"
+    supports_json_schema_outputs: bool = True
 
     temperature: float | None = None
     top_p: float | None = None
@@ -66,6 +71,8 @@ class OfflineModel(Model):
     seed: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    reasoning_effort: str | None = None
+    parallel_tool_calls: bool | None = None
     tokens_per_second: float | None = None
     """The pace of the answer, for demonstrations and tests; None is as fast as it can."""
 
@@ -74,9 +81,10 @@ class OfflineModel(Model):
         messages: list[AgnoMessage],
         tools: list[dict[str, object]] | None = None,
         tool_choice: str | JsonObject | None = None,
+        response_format: object = None,
         **_: object,
     ) -> ModelResponse:
-        pieces = self._pieces(messages, tools, tool_choice)
+        pieces = self._pieces(messages, tools, tool_choice, response_format)
         for due in self._deadlines(len(pieces))[-1:]:
             time.sleep(max(0.0, due - time.monotonic()))
         return self._parse_provider_response(_whole(pieces))
@@ -86,9 +94,10 @@ class OfflineModel(Model):
         messages: list[AgnoMessage],
         tools: list[dict[str, object]] | None = None,
         tool_choice: str | JsonObject | None = None,
+        response_format: object = None,
         **_: object,
     ) -> ModelResponse:
-        pieces = self._pieces(messages, tools, tool_choice)
+        pieces = self._pieces(messages, tools, tool_choice, response_format)
         for due in self._deadlines(len(pieces))[-1:]:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
         return self._parse_provider_response(_whole(pieces))
@@ -98,9 +107,10 @@ class OfflineModel(Model):
         messages: list[AgnoMessage],
         tools: list[dict[str, object]] | None = None,
         tool_choice: str | JsonObject | None = None,
+        response_format: object = None,
         **_: object,
     ) -> Iterator[ModelResponse]:
-        pieces = self._pieces(messages, tools, tool_choice)
+        pieces = self._pieces(messages, tools, tool_choice, response_format)
         deadlines = self._deadlines(len(pieces))
         for place, piece in enumerate(pieces):
             if deadlines:
@@ -112,9 +122,10 @@ class OfflineModel(Model):
         messages: list[AgnoMessage],
         tools: list[dict[str, object]] | None = None,
         tool_choice: str | JsonObject | None = None,
+        response_format: object = None,
         **_: object,
     ) -> AsyncIterator[ModelResponse]:
-        pieces = self._pieces(messages, tools, tool_choice)
+        pieces = self._pieces(messages, tools, tool_choice, response_format)
         deadlines = self._deadlines(len(pieces))
         for place, piece in enumerate(pieces):
             await asyncio.sleep(max(0.0, deadlines[place] - time.monotonic()) if deadlines else 0)
@@ -140,14 +151,19 @@ class OfflineModel(Model):
         messages: Sequence[AgnoMessage],
         offered: Sequence[Mapping[str, object]] | None,
         tool_choice: str | JsonObject | None,
+        response_format: object,
     ) -> list[Reply]:
         """The reply in the pieces that are streamed; at least one."""
         conversation = [_read(message) for message in messages]
         said = answer(conversation, read_tools(offered or ()), tool_choice)
         is_first = not any(message.role == "assistant" for message in conversation)
         stops = (self.stop,) if isinstance(self.stop, str) else self.stop or ()
-        tokens, cut_by = cut(f"*{NOTICE}*\n\n{said.text}" if is_first else said.text, stops, self.max_tokens)
-        calls = () if cut_by else _calls(said)
+        text = f"*{NOTICE}*\n\n{said.text}" if is_first else said.text
+        if not said.calls and isinstance(response_format, Mapping):
+            text = _in_json(response_format, said.text)
+        tokens, cut_by = cut(text, stops, self.max_tokens)
+        most = 1 if self.parallel_tool_calls is False else None
+        calls = () if cut_by else _calls(said)[:most]
         *texts, last = tokens or [""]
         usage = _usage(conversation, tokens, calls)
         finish = cut_by or ("tool_calls" if calls else "stop")
@@ -170,6 +186,15 @@ def cut(text: str, stop: Sequence[str], max_tokens: int | None) -> tuple[list[st
     return tokens, "stop" if ends else None
 
 
+def _in_json(response_format: JsonObject, text: str) -> str:
+    """A JSON value in the form that `response_format`, of OpenAI's API, asks for."""
+    asked = response_format.get("json_schema")
+    value: Json = {"notice": NOTICE, "answer": text}
+    if isinstance(asked, Mapping) and isinstance(schema := asked.get("schema"), Mapping):
+        value = smallest(schema, NOTICE)
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _read(message: AgnoMessage) -> Message:
     return Message(
         role=_ROLES.get(message.role, "system"),
@@ -181,7 +206,19 @@ def _read(message: AgnoMessage) -> Message:
         ),
         tool_call_id=message.tool_call_id,
         name=message.tool_name,
+        media=tuple(_media(message)),
     )
+
+
+def _media(message: AgnoMessage) -> Iterator[Media]:
+    """What came with a message, without its bytes, which the model can make nothing of."""
+    given: dict[Literal["image", "audio", "file"], Sequence[object] | None] = {
+        "image": message.images,
+        "audio": message.audio,
+        "file": message.files,
+    }
+    for kind, items in given.items():
+        yield from (Media(kind, "", b"") for _ in items or ())
 
 
 def _text(content: str | list[object] | None) -> str:

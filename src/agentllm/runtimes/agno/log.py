@@ -11,10 +11,11 @@ from agno.utils.log import LOGGER_NAME, TEAM_LOGGER_NAME, WORKFLOW_LOGGER_NAME
 _TELLING = re.compile(
     r"Could not run function \w*|Function (?=.* not found)|Unable to (?:decode|parsing) function arguments"
     r"|Function arguments are not a valid JSON object|Error in (?:pre|post)-hook callback"
-    r"|\w+: ignored tool-call arguments",
+    r"|\w+: ignored tool-call arguments|Could not process audio snippet|Failed to (?:load|download) \w+ from"
+    r"|Member continue_run failed|Error in \w+ agent|\w+ agent '[^']*' (?:attempt|hit a non-retryable error)",
     re.DOTALL,
 )
-"""How Agno's messages about calls of tools begin; what follows holds arguments, or is the model's."""
+"""How Agno's messages about calls of tools and other frameworks begin; what follows holds arguments, or is theirs."""
 
 
 def hide_content() -> None:
@@ -28,7 +29,9 @@ def _hide(record: logging.LogRecord) -> bool:
         error = record.msg
         record.msg, record.args, record.exc_info = f"{type(error).__name__} at:\n{_places(error)}", (), None
     elif found := _TELLING.match(str(record.msg)):
-        record.msg, record.args, record.exc_info = f"{found[0].strip()} (its content is not shown)", (), None
+        raised = record.exc_info[1] if record.exc_info else None
+        where = f", {type(raised).__name__} at:\n{_places(raised)}" if raised else ""
+        record.msg, record.args, record.exc_info = f"{found[0].strip()} (its content is not shown){where}", (), None
     return True
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from agno.models.message import Message as AgnoMessage
 
-from agentllm.core import JsonObject, Message, Role, ToolCall
+from agentllm.core import JsonObject, Media, Message, Role, ToolCall
+from agentllm.runtimes.agno.media import FROM_TOOL, to_agno_media, transcript_of
 
 _CALL_KEYS = frozenset({"id", "type", "function"})
 
@@ -16,20 +18,35 @@ def to_agno(message: Message) -> AgnoMessage:
     """`message` as Agno takes it."""
     return AgnoMessage(
         role=message.role,
-        content=message.content or None,
+        content=message.content or ("" if message.media else None),  # OpenAI's class would leave the media out
         name=message.name if message.role == "user" else None,
         tool_name=message.name if message.role == "tool" else None,
         tool_call_id=message.tool_call_id,
         tool_calls=[_call_to_agno(call) for call in message.tool_calls] or None,
         provider_data=dict(message.provider_data) if message.provider_data else None,
+        **to_agno_media(message.media),
     )
 
 
+def with_media_of_tools(messages: Iterable[Message]) -> list[Message]:
+    """`messages`, with the pictures, sounds and files of tools' results in a message of the user behind them."""
+    told: list[Message] = []
+    of_tools: tuple[Media, ...] = ()
+    for message in messages:
+        if of_tools and message.role != "tool":
+            told.append(Message("user", FROM_TOOL, media=of_tools))
+            of_tools = ()
+        is_with_media = message.role == "tool" and message.media
+        of_tools += message.media if is_with_media else ()
+        told.append(replace(message, media=()) if is_with_media else message)
+    return [*told, Message("user", FROM_TOOL, media=of_tools)] if of_tools else told
+
+
 def from_agno(message: AgnoMessage) -> Message:
-    """What is kept of a message that Agno made."""
+    """What is kept of a message that Agno made: not its pictures, sounds and files."""
     return Message(
         role=cast("Role", message.role),
-        content=message.get_content_string(),
+        content=message.get_content_string() or transcript_of(message),
         tool_calls=tuple(_call_from_agno(call) for call in message.tool_calls or ()),
         tool_call_id=message.tool_call_id,
         name=message.tool_name or message.name,

@@ -1,4 +1,4 @@
-"""One run's copy of an Agno model: the request's parameters in, finish reason and errors out.
+"""One run's copy of an Agno model: the form of the answer in, finish reason and errors out.
 
 Agno drops the provider's finish reason and turns exceptions into text; both pass through
 methods of the model, so the copy listens there.
@@ -8,31 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import cache
-from typing import Any, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from agno.models.base import Model
 from agno.models.openai import OpenAIChat
 from agno.models.response import ModelResponse
+from agno.tools.function import FunctionCall
 
-from agentllm.core import Parameters
-from agentllm.errors import UnsupportedParameter
+from agentllm.llm import gemini
 from agentllm.llm.router import RouterModel
 from agentllm.llm.streams import openai_client
 from agentllm.runtimes.agno.calls import AgentCalls
+from agentllm.runtimes.agno.client_tools import left_to_client, without_flags
+from agentllm.runtimes.agno.media import drop_empty_texts, without_empty_text
 
-# What each parameter is called in Agno's model classes, the preferred name first.
-_FIELDS: dict[str, tuple[str, ...]] = {
-    "temperature": ("temperature",),
-    "top_p": ("top_p",),
-    "max_tokens": ("max_completion_tokens", "max_output_tokens", "max_tokens"),
-    "stop": ("stop", "stop_sequences"),
-    "seed": ("seed",),
-    "presence_penalty": ("presence_penalty",),
-    "frequency_penalty": ("frequency_penalty",),
-}
+if TYPE_CHECKING:
+    from agentllm.runtimes.agno.tool_choice import Calling
 
 
 def for_run(model: Model, calls: AgentCalls) -> Model:
@@ -44,23 +37,24 @@ def for_run(model: Model, calls: AgentCalls) -> Model:
     return own
 
 
-def set_parameters(model: Model, parameters: Parameters, *, drop_unsupported: bool) -> None:
-    """Have `model`, a copy for one run, take `parameters`.
+def want(model: Model, run_id: str, response_format: dict[str, Any]) -> None:
+    """Have the calls of `model`, a copy for one run, that are for `run_id` ask for a form, as OpenAI's API has it.
 
-    Raises:
-        UnsupportedParameter: the model's class has no place for a parameter.
+    Calls beside the run's, such as those for memories, ask for what Agno wants of them.
     """
-    fields = {field.name for field in dataclasses.fields(model)}
-    for name, candidates in _FIELDS.items():
-        value = getattr(parameters, name)
-        if value is None:
-            continue
-        places = [candidate for candidate in candidates if candidate in fields]
-        if places:
-            chosen = next((place for place in places if getattr(model, place) is not None), places[0])
-            setattr(model, chosen, list(value) if name == "stop" else value)
-        elif not drop_unsupported:
-            raise UnsupportedParameter(name, model.id)
+    asking = cast("_Listening", model)
+    asking._wanted = run_id, response_format
+    asking.cache_response = False  # Agno's cache does not know of the form
+
+
+def tell(model: Model, calling: Calling) -> None:
+    """Have the calls of `model`, a copy for one run, do what the request says of calling tools."""
+    cast("_Listening", model)._calling = calling
+
+
+def is_gemini(kind: type[Model]) -> bool:
+    """Whether it is Agno's class for Gemini, or one made of it; does not import Google's packages."""
+    return any(cls.__name__ == "Gemini" and cls.__module__.startswith("agno.models.google") for cls in kind.__mro__)
 
 
 def open_client(model: Model) -> None:
@@ -87,6 +81,8 @@ class _Listening(Model):
     """A model, mixed with the class of a real one, that tells of each of its calls."""
 
     _agent_calls: AgentCalls
+    _wanted: tuple[str, dict[str, Any]] | None = None
+    _calling: Calling | None = None
 
     def _parse_provider_response(self, response: Any, **kwargs: Any) -> ModelResponse:
         self._agent_calls.outcome.note(response)
@@ -96,23 +92,76 @@ class _Listening(Model):
         self._agent_calls.outcome.note(response)
         return super()._parse_provider_response_delta(response, *args, **kwargs)  # type: ignore[safe-super]  # its
 
+    def _format_message(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        formatted: dict[str, Any] = super()._format_message(*args, **kwargs)  # type: ignore[misc]  # OpenAI's class has it
+        return without_empty_text(formatted)
+
     async def ainvoke(self, *args: Any, **kwargs: Any) -> ModelResponse:
-        with self._agent_calls.calling(self.id, _run_of(kwargs)):
-            return await super().ainvoke(*args, **kwargs)  # type: ignore[safe-super]  # the real model's
+        with self._agent_calls.calling(self.id, _run_of(kwargs)), self._asked(kwargs) as (model, asked):
+            return await super(_Listening, model).ainvoke(*args, **asked)  # type: ignore[safe-super]  # the real model's
 
     async def ainvoke_stream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ModelResponse]:
         run = self._agent_calls.of_run
-        with self._agent_calls.calling(self.id, _run_of(kwargs)):
-            async for response in super().ainvoke_stream(*args, **kwargs):  # type: ignore[safe-super]  # its
+        with self._agent_calls.calling(self.id, _run_of(kwargs)), self._asked(kwargs) as (model, asked):
+            async for response in super(_Listening, model).ainvoke_stream(*args, **asked):  # type: ignore[safe-super]
                 if not run.is_stopping:
                     yield response
             run.join()
+
+    async def arun_function_calls(self, function_calls: list[FunctionCall], *args: Any, **kwargs: Any) -> Any:
+        own = []
+        for call, paused in left_to_client(function_calls):
+            if paused is None:
+                own.append(call)
+            else:
+                yield paused
+        async for event in super().arun_function_calls(own, *args, **kwargs):
+            yield event
+
+    @contextlib.contextmanager
+    def _asked(self, arguments: dict[str, Any]) -> Iterator[tuple[_Listening, dict[str, Any]]]:
+        """The model to call, and the arguments with what the request asks of it."""
+        asked = {**arguments, "tools": without_flags(arguments["tools"])} if arguments.get("tools") else {**arguments}
+        run_id = _run_of(arguments)
+        if self._wanted is not None and run_id == self._wanted[0]:
+            asked["response_format"] = self._wanted[1]
+        if self._calling is None or run_id != self._calling.run_id:
+            yield self, asked
+            return
+        yield cast("_Listening", self._calling.applied(self, asked)), asked
+        self._calling.is_answered = True
+
+
+class _AskingGemini(Model):
+    """A Gemini that takes the form of an answer as OpenAI's API has it; Agno's own leaves that out."""
+
+    def _format_messages(self, *args: Any, **kwargs: Any) -> Any:
+        contents, system = super()._format_messages(*args, **kwargs)  # type: ignore[misc]  # the real model's
+        return drop_empty_texts(contents), system
+
+    def get_request_params(self, system_message: Any = None, response_format: Any = None, **more: Any) -> Any:
+        params = super().get_request_params(system_message, response_format, **more)  # type: ignore[misc]  # the real model's
+        config = params.get("config")
+        has_tools = config is not None and config.tools
+        if isinstance(response_format, dict) and (not has_tools or gemini.takes_tools_with_json(self.id)):
+            params["config"] = _with_json(config, response_format)
+        return params
+
+
+def _with_json(config: Any, response_format: dict[str, Any]) -> Any:
+    from google.genai.types import GenerateContentConfig
+
+    asked: dict[str, Any] = {"response_mime_type": "application/json"}
+    if (form := response_format.get("json_schema")) is not None:
+        asked["response_json_schema"] = form["schema"]
+    return (config or GenerateContentConfig()).model_copy(update=asked)
 
 
 @cache
 def _listening(kind: type[Model]) -> type[_Listening]:
     """Models of `kind` that listen. A class, as functions on a copy would keep it for the garbage collector."""
-    return type(kind.__name__, (_Listening, kind), {"__module__": kind.__module__})
+    bases = (_Listening, _AskingGemini, kind) if is_gemini(kind) else (_Listening, kind)
+    return type(kind.__name__, bases, {"__module__": kind.__module__})
 
 
 def _run_of(arguments: dict[str, Any]) -> str | None:

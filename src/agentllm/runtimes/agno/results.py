@@ -91,11 +91,9 @@ def state_to_keep(session_state: Mapping[str, Any] | None) -> JsonObject | None:
 
 
 def raise_if_failed(output: Output, outcome: Outcome, turn: Turn) -> None:
-    """Raise what a plain run ended in, where it is not an answer."""
+    """Raise what a plain run ended in, where it is neither an answer nor a pause."""
     if output.status is RunStatus.error:
         raise failure(as_text(output.content), outcome, turn)
-    if output.status is RunStatus.paused:
-        raise _paused(turn)
     if output.status is RunStatus.cancelled:
         raise _cancelled(turn)
 
@@ -107,18 +105,22 @@ def raise_if_ended(event: object, outcome: Outcome, turn: Turn) -> None:
     if isinstance(event, workflow_events.WorkflowErrorEvent):
         raise failure(event.error or "", outcome, turn)
     if isinstance(event, _PAUSED):
-        raise _paused(turn)
+        raise cannot_pause(turn)
     if isinstance(event, _CANCELLED):
         raise _cancelled(turn)
 
 
-def raise_if_incomplete(text: str, outcome: Outcome) -> None:
-    """Raise where the model's answer is empty or was cut off, which providers do not report as errors."""
-    if not text and (of_model := outcome.failure()):
+def raise_if_incomplete(text: str, outcome: Outcome, *, is_paused: bool = False, is_shown: bool = False) -> None:
+    """Raise where the model's answer is empty or was cut off, which providers do not report as errors.
+
+    A run that pauses need not have said anything, nor one of which a picture or a sound `is_shown`.
+    """
+    may_be_silent = is_paused or is_shown
+    if not text and not may_be_silent and (of_model := outcome.failure()):
         raise of_model
     if outcome.open_answer:
         raise ModelFailed(f"The language model {outcome.model!r} broke off in the middle of its answer.")
-    if not text and outcome.reason == "stop":
+    if not text and not may_be_silent and outcome.reason == "stop":
         raise ModelFailed(f"The language model {outcome.model!r} returned an empty answer.")
 
 
@@ -132,7 +134,8 @@ def failure(detail: str, outcome: Outcome, turn: Turn, error_type: str | None = 
     return AgentFailed(f"The agent {turn.agent!r} failed in run {turn.id}. Its operator finds the cause in the log.")
 
 
-def _paused(turn: Turn) -> AgentFailed:
+def cannot_pause(turn: Turn) -> AgentFailed:
+    """The error for a run that waits for what nobody can give it here."""
     return AgentFailed(
         f"The agent {turn.agent!r} stopped to ask for an approval or an input, which cannot be given here; "
         "its tools must not need one."

@@ -15,6 +15,7 @@ from agentllm.core import Event, Finished, Message, Text, Turn, Usage
 from agentllm.errors import UnsupportedParameter
 from agentllm.runtimes.agno.calls import Calls
 from agentllm.runtimes.agno.copies import Copies
+from agentllm.runtimes.agno.media import Exhibits, to_agno_media
 from agentllm.runtimes.agno.outcome import Outcome
 from agentllm.runtimes.agno.results import (
     ModelAnswered,
@@ -25,34 +26,45 @@ from agentllm.runtimes.agno.results import (
     state_to_keep,
     usage_of_call,
 )
+from agentllm.runtimes.agno.tool_choice import refuse_client_tools
+from agentllm.runtimes.agno.work import WorkOfRun
 
 
-async def run_workflow(shared: Workflow, turn: Turn, arguments: dict[str, Any]) -> AsyncGenerator[Event, None]:
+async def run_workflow(
+    shared: Workflow, turn: Turn, arguments: dict[str, Any], work: WorkOfRun
+) -> AsyncGenerator[Event, None]:
     """Run a copy of `shared` on the newest message, which is all that a workflow takes.
 
     The steps' text is not the answer, so the answer comes as one piece at the end, and ends as
     the model of its step says; what a function makes ends by itself.
 
     Raises:
-        UnsupportedParameter: the request sets a sampling parameter; a workflow has no one model.
+        UnsupportedParameter: the request sets a parameter of the model or the form of the answer, or offers tools;
+            a workflow has no one model.
     """
     _refuse_parameters(turn)
+    refuse_client_tools(turn)
     calls, usage, text, outcome = Calls(), Usage(), "", Outcome(turn.agent)
     workflow = Copies(calls).workflow(shared)
     state = _take_state(workflow, arguments["session_state"])
-    arguments = {**arguments, "session_state": state, "input": turn.messages[-1].content}
+    newest, exhibits = turn.messages[-1], Exhibits(turn.id, turn.messages[-1].media)
+    arguments = {**arguments, "session_state": state, "input": newest.content, **to_agno_media(newest.media)}
     stream: AsyncIterator[Any] = workflow.arun(stream=True, stream_events=True, **arguments)
     async with calls.reading(stream) as events:
         async for event in events:
+            for told in work.of(event):
+                yield told
             if isinstance(event, ModelAnswered):
                 usage += usage_of_call(event)
                 yield usage
             elif isinstance(event, WorkflowCompletedEvent):
                 text, outcome = as_text(event.content), _outcome_of_answer(event, calls) or Outcome(turn.agent)
                 _raise_if_last_step_failed(event, outcome, turn)
+                for shown in exhibits.of_steps(event.step_results):
+                    yield shown
             elif not _is_of_member(event):
                 raise_if_ended(event, calls.outcome_of(getattr(event, "run_id", None)) or Outcome(turn.agent), turn)
-    raise_if_incomplete(text, outcome)
+    raise_if_incomplete(text, outcome, is_shown=exhibits.is_shown)
     if text:
         yield Text(text)
     yield Finished(outcome.reason, (Message("assistant", text),), state_to_keep(state))
@@ -91,6 +103,8 @@ def _raise_if_last_step_failed(event: WorkflowCompletedEvent, outcome: Outcome, 
 def _refuse_parameters(turn: Turn) -> None:
     if turn.drop_unsupported:
         return
+    if turn.output_format is not None:
+        raise UnsupportedParameter("response_format", turn.agent)
     for parameter in fields(turn.parameters):
         if getattr(turn.parameters, parameter.name) is not None:
             raise UnsupportedParameter(parameter.name, turn.agent)

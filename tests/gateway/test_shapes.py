@@ -1,0 +1,63 @@
+"""Bodies that LiteLLM could not read are refused in words before it tries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agentllm.errors import InvalidRequest
+from agentllm.gateway.shapes import check_shape
+
+HI: dict[str, Any] = {"role": "user", "content": "hi"}
+
+GOOD: list[tuple[str, dict[str, Any]]] = [
+    ("acompletion", {}),
+    ("acompletion", {"messages": [HI, {"role": "assistant", "content": None, "tool_calls": None}], "tools": None}),
+    ("acompletion", {"messages": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}], "stream": False}),
+    ("aresponses", {"input": "hi", "tool_choice": "auto", "metadata": {}}),
+    ("aresponses", {"input": [HI, {"type": "function_call_output", "call_id": "1", "output": "x"}]}),
+    ("anthropic_messages", {"messages": [HI], "tool_choice": {"type": "tool", "name": "t"}, "system": "s"}),
+    ("anthropic_messages", {"messages": [HI, {"role": "assistant", "content": [{"type": "text", "text": ""}]}]}),
+    ("aembedding", {"input": 7}),
+]
+
+BAD: list[tuple[str, dict[str, Any], str]] = [
+    ("acompletion", {"messages": True}, "messages"),
+    ("acompletion", {"messages": [HI, None]}, "messages[1]"),
+    ("acompletion", {"messages": [{"role": "user", "content": -1}]}, "messages[0].content"),
+    ("acompletion", {"messages": [{"role": "user", "content": ["x"]}]}, "messages[0].content[0]"),
+    ("acompletion", {"messages": [{"role": 1}]}, "messages[0].role"),
+    ("acompletion", {"messages": [{"role": "assistant", "tool_calls": [1]}]}, "messages[0].tool_calls[0]"),
+    ("acompletion", {"messages": [HI], "stream": 1}, "stream"),
+    ("acompletion", {"messages": [HI], "metadata": "x"}, "metadata"),
+    ("acompletion", {"messages": [HI], "tools": [{"function": {"name": 1}}]}, "tools[0].function.name"),
+    ("aresponses", {"input": "hi", "temperature": float("inf")}, "temperature"),
+    ("aresponses", {"input": "hi", "truncation": "some"}, "truncation"),
+    ("aresponses", {"input": "hi", "user": ["me"]}, "user"),
+    ("aresponses", {"input": "hi", "max_output_tokens": 1.5}, "max_output_tokens"),
+    ("aresponses", {"input": 7}, "input"),
+    ("aresponses", {"input": [7]}, "input[0]"),
+    ("aresponses", {"input": "hi", "text": {"format": [1]}}, "text.format"),
+    ("aresponses", {"input": "hi", "tools": [{"parameters": 9}]}, "tools[0].parameters"),
+    ("anthropic_messages", {"messages": []}, "messages"),
+    ("anthropic_messages", {"messages": None}, "messages"),
+    ("anthropic_messages", {"messages": [{"content": "hi"}]}, "messages[0].role"),
+    ("anthropic_messages", {"messages": [{"role": "user", "content": [{"type": "text", "text": " "}]}]}, "messages"),
+    ("anthropic_messages", {"messages": [HI], "tool_choice": {"name": "t"}}, "tool_choice.type"),
+    ("anthropic_messages", {"messages": [HI], "tool_choice": {"type": "x"}}, "tool_choice.type"),
+    ("anthropic_messages", {"messages": [HI], "thinking": {"budget_tokens": {}}}, "thinking.budget_tokens"),
+    ("anthropic_messages", {"messages": [HI], "metadata": {"user_id": 1}}, "metadata.user_id"),
+]
+
+
+@pytest.mark.parametrize(("call_type", "body"), GOOD, ids=str)
+def test_what_an_endpoint_documents_passes(call_type: str, body: dict[str, Any]) -> None:
+    check_shape(body, call_type)
+
+
+@pytest.mark.parametrize(("call_type", "body", "place"), BAD, ids=str)
+def test_what_has_another_shape_is_refused_with_its_place(call_type: str, body: dict[str, Any], place: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        check_shape(body, call_type)
+    assert raised.value.param == place
