@@ -18,11 +18,15 @@ from tests.proxy import ROOT, Proxy, clean_environment, free_port
 
 MODELS = ["agno/assistant", "agno/demo", "agno/release-manager", "gemini-2.5-flash", "gemini-2.5-pro"]
 README = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "docs" / "openai.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    """The README's examples in one language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    """The examples in one language, of the README or another page."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+PYTHON = [*blocks("python"), *blocks("python", PAGE)]
 
 
 @pytest.fixture(scope="module", params=[("agentllm", "serve"), ("litellm",)], ids=["serve", "litellm"])
@@ -79,10 +83,10 @@ def test_the_readme_s_curl_commands_work(fresh: Proxy) -> None:
         assert "agno/" in done.stdout
 
 
-@pytest.mark.parametrize("number", range(len(blocks("python"))))
-def test_the_readme_s_python_works(fresh: Proxy, number: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", range(len(PYTHON)))
+def test_the_python_of_the_documentation_works(fresh: Proxy, number: int, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _here(blocks("python")[number], fresh)],
+        [sys.executable, "-c", _here(PYTHON[number], fresh)],
         capture_output=True,
         text=True,
         timeout=120,
@@ -91,7 +95,7 @@ def test_the_readme_s_python_works(fresh: Proxy, number: int, tmp_path: Path) ->
         env=clean_environment(),
     )
     assert done.returncode == 0, done.stderr
-    assert "391" in done.stdout or "17 * 23" not in blocks("python")[number]
+    assert "391" in done.stdout or "17 * 23" not in PYTHON[number]
 
 
 def _here(text: str, proxy: Proxy) -> str:
