@@ -7,7 +7,7 @@ import logging
 import litellm.exceptions as litellm_errors
 import pytest
 
-from agentllm.errors import AgentLLMError, InvalidRequest, ModelFailed, UnknownAgent
+from agentllm.errors import AgentFailed, AgentLLMError, InvalidRequest, ModelFailed, UnknownAgent
 from agentllm.gateway.failures import to_litellm
 from agentllm.gateway.logs import LOGGERS, hide_quotes
 
@@ -34,7 +34,11 @@ def logged(logger: logging.Logger, caplog: pytest.LogCaptureFixture, error: Exce
     return caplog.text
 
 
-@pytest.mark.parametrize("error", [InvalidRequest("it is 'secret'"), UnknownAgent("secret", ["demo"])], ids=repr)
+@pytest.mark.parametrize(
+    "error",
+    [InvalidRequest("it is 'secret'"), UnknownAgent("secret", ["demo"]), ModelFailed("no 'secret'", status=400)],
+    ids=repr,
+)
 def test_an_error_that_quotes_the_request_is_only_named(
     logger: logging.Logger, caplog: pytest.LogCaptureFixture, error: AgentLLMError
 ) -> None:
@@ -62,7 +66,7 @@ def test_what_litellm_itself_raises_for_an_agent_is_only_named(
 
 
 @pytest.mark.parametrize(
-    "error", [to_litellm(ModelFailed("no such model"), "demo"), ValueError("no such model")], ids=["ours", "another"]
+    "error", [to_litellm(AgentFailed("no such model"), "demo"), ValueError("no such model")], ids=["ours", "another"]
 )
 def test_other_errors_are_logged_whole(
     logger: logging.Logger, caplog: pytest.LogCaptureFixture, error: Exception

@@ -17,6 +17,7 @@ from agentllm.errors import (
     AuthenticationFailed,
     InvalidRequest,
     MalformedAnswer,
+    ModelFailed,
     UnknownAgent,
 )
 
@@ -42,6 +43,7 @@ _BY_STATUS: dict[int, type[Exception]] = {
     502: litellm_errors.BadGatewayError,
     503: litellm_errors.ServiceUnavailableError,
 }
+_MAY_QUOTE = (InvalidRequest, UnknownAgent, AuthenticationFailed, MalformedAnswer, ModelFailed)
 _NEEDS_RESPONSE = frozenset({403, 422})
 
 
@@ -72,7 +74,7 @@ def to_litellm(error: Exception, model: str) -> Exception:
 
 def mark(made: Exception, error: AgentLLMError) -> None:
     """Note on `made`, which is to tell of `error`, whether that may quote the request."""
-    setattr(made, MARK, isinstance(error, InvalidRequest | UnknownAgent | AuthenticationFailed | MalformedAnswer))
+    setattr(made, MARK, isinstance(error, _MAY_QUOTE))
 
 
 def _make(error: AgentLLMError, model: str) -> Exception:

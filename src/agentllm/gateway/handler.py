@@ -120,7 +120,8 @@ class AgentHandler(CustomLLM):
                     yield event
         except Exception as error:
             failure = as_ours(error, request.agent)
-            log.warning("call %s of agent %r failed: %s", request.call_id, request.agent, type(failure).__name__)
+            kind, status = type(failure).__name__, failure.status
+            log.warning("call %s of agent %r failed: %s, status %d", request.call_id, request.agent, kind, status)
             self._failed.remember(request.call_id, caller, request.agent, failure)
             raise failure from None
 
