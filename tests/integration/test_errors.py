@@ -215,9 +215,9 @@ def test_a_wrong_key_is_401_in_openai_s_form(proxy: Proxy, key: str, path: str) 
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "image_url"),
         ({"n": 3}, "'n'"),
         ({"logprobs": True}, "logprobs"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "yaml"}}, "response_format"),
         ({"max_tokens": 0}, "max_tokens"),
-        ({"reasoning_effort": "high"}, "reasoning_effort"),
+        ({"reasoning_effort": "endless"}, "reasoning_effort"),
     ],
 )
 @STREAM
@@ -288,7 +288,6 @@ def test_an_endless_stream_ends_at_the_time_limit_with_an_error(hasty: OpenAI, l
 def test_unsupported_parameters_are_dropped_where_the_proxy_says_so(
     hasty: OpenAI, llm: ScriptedLLM, stream: bool
 ) -> None:
-    assert ask(hasty, "agno/echo", stream=stream, n=3) == "echo: hi"
     llm.script("final", model="gpt-second")
     assert ask(hasty, "agno/flow", stream=stream, temperature=0.5) == "final"
 
