@@ -43,6 +43,7 @@ class Tree:
         status: Status = "complete",
         state: JsonObject | None = None,
         answer_id: str | None = None,
+        calls: tuple[str, ...] = (),
     ) -> StoredTurn:
         """A turn in which the agent also called a tool, unseen. Without `said` it continues the answer of `after`."""
         new = tuple(user(message) if isinstance(message, str) else message for message in said)
@@ -60,6 +61,7 @@ class Tree:
             answer=answer,
             state=state,
             answer_id=answer_id,
+            calls=calls,
         )
         self.turns.append(turn)
         return turn

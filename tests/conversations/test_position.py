@@ -358,7 +358,7 @@ class TestResults:
 
     def asked(self) -> tuple[Tree, StoredTurn]:
         tree = Tree()
-        return tree, tree.add("weather?", answer="Let me see.", message_id="A1")
+        return tree, tree.add("weather?", answer="Let me see.", message_id="A1", calls=("c",))
 
     def test_they_are_what_is_new_of_the_same_message_of_a_front_end(self) -> None:
         tree, one = self.asked()
@@ -367,7 +367,7 @@ class TestResults:
 
     def test_the_next_ones_follow_the_newest_turn_of_that_message(self) -> None:
         tree, one = self.asked()
-        two = tree.add(self.RESULT, answer="And Rome?", after=one, message_id="A1")
+        two = tree.add(self.RESULT, answer="And Rome?", after=one, message_id="A1", calls=("c",))
         again = Message("assistant", "And Rome?", self.CALLED.tool_calls)
         shown = (user("weather?"), self.CALLED, self.RESULT, again, self.RESULT)
         position = by_ids(tree, *shown, message="A1", parent="")
@@ -379,6 +379,13 @@ class TestResults:
         shown = (user("weather?"), self.CALLED, self.RESULT, assistant("It is cold."), user("thanks"))
         position = by_ids(tree, *shown, message="A2", parent="A1")
         assert (position.path, position.new) == ((one, two), (user("thanks"),))
+
+    def test_of_calls_that_the_answer_did_not_make_they_are_told_with_the_transcript(self) -> None:
+        tree = Tree()
+        tree.add("weather?", answer="Let me see.", message_id="A1")
+        shown = (user("weather?"), self.CALLED, self.RESULT)
+        position = by_ids(tree, *shown, message="A1", parent="")
+        assert (position.path, position.new) == ((), shown)
 
     def test_of_an_unknown_message_they_are_told_with_the_transcript(self) -> None:
         shown = (user("weather?"), self.CALLED, self.RESULT)

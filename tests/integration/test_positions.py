@@ -108,7 +108,7 @@ def send(
         text = ""
         for line in response.iter_lines():
             if line.startswith("data: {"):
-                choices = json.loads(line.removeprefix("data: "))["choices"]
+                choices = json.loads(line.removeprefix("data: ")).get("choices") or ()
                 text += "".join(choice["delta"].get("content") or "" for choice in choices)
             if until is not None and until in text:
                 break

@@ -126,7 +126,8 @@ def locate(asked: Asked, turns: Reader) -> Position:
 
 
 def _by_ids(asked: Asked, turns: Reader) -> Position | None:
-    """A front end's ids place a request, except that an answer which the person changed counts as they see it."""
+    """A front end's ids place a request, except that an answer which the person changed counts as they see it,
+    and results of calls that the answer did not make are of the calls that the front end shows."""
     if asked.continues or asked.results:
         before: str | None = asked.message_id
         new = asked.results
@@ -135,7 +136,9 @@ def _by_ids(asked: Asked, turns: Reader) -> Position | None:
     else:
         return _placed((), asked.messages, asked.begin)
     turn = turns.by_message(before or "")
-    return _as_seen(_placed(turns.path(turn), new, asked.begin), asked) if turn else None
+    if turn is None or not {result.tool_call_id for result in asked.results}.issubset(turn.calls):
+        return None
+    return _as_seen(_placed(turns.path(turn), new, asked.begin), asked)
 
 
 def _by_transcript(asked: Asked, turns: Reader) -> Position:
