@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
 
 import litellm
 from fastapi import Request
 from litellm.proxy._types import LitellmUserRoles, ProxyException, UserAPIKeyAuth
 from litellm.proxy.auth.auth_utils import get_request_route
-from litellm.proxy.common_utils.http_parsing_utils import read_request_body
 
 from agentllm.errors import AuthenticationFailed
 from agentllm.gateway.callers import MASTER_KEY
@@ -62,14 +59,8 @@ async def custom_auth(request: Request, api_key: str) -> UserAPIKeyAuth:
 
     Raises:
         ProxyException: in OpenAI's form; 401 if the key is missing, unknown, revoked or expired, 403 if
-            it may not call the route, 400 if LiteLLM's checks after this could not read the body.
+            it may not call the route.
     """
-    known = await _authenticated(request, api_key)
-    _check_tools(await read_request_body(request))
-    return known
-
-
-async def _authenticated(request: Request, api_key: str) -> UserAPIKeyAuth:
     given = (api_key or "").removeprefix("Bearer ")
     if _is_master_key(given):
         return UserAPIKeyAuth(api_key=MASTER_KEY, user_role=LitellmUserRoles.PROXY_ADMIN, user_id=MASTER_USER)
@@ -85,14 +76,6 @@ async def _authenticated(request: Request, api_key: str) -> UserAPIKeyAuth:
     _check_route(get_request_route(request))
     _have_limits_checked()
     return _known(key)
-
-
-def _check_tools(body: Mapping[str, Any]) -> None:
-    """Refuse what LiteLLM's check of the tools that a key may use would fail at, with status 500."""
-    tools = body.get("tools")
-    if tools and isinstance(tools, (int, float)):
-        message = f"'tools' is {tools!r:.80}; it must be a list of tools."
-        raise ProxyException(message=message, type="invalid_request_error", param="tools", code=400)
 
 
 def _is_master_key(given: str) -> bool:
