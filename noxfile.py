@@ -5,17 +5,23 @@ import nox
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["test"]
 
-ENVIRONMENT = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "AGNO_TELEMETRY": "false"}
+ENVIRONMENT = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "AGNO_TELEMETRY": "false",
+    "PYTHONDONTWRITEBYTECODE": "",  # the tests start many processes: what they import is compiled once
+}
 
 
 @nox.session
 def test(session: nox.Session) -> None:
     """All tests that need no proxy process and no server, with branch coverage of the parts that must not fail."""
-    alone = "not integration and not postgres"
-    session.run("pytest", "--cov", "--cov-report=", "-m", alone, *session.posargs, env=ENVIRONMENT)
-    if not session.posargs:
-        parts = "src/agentllm/gateway/*,src/agentllm/core.py,src/agentllm/catalog/*"
-        session.run("coverage", "report", f"--include={parts}", "--fail-under=95", "--show-missing")
+    alone = ("-m", "not integration and not postgres")
+    if session.posargs:
+        session.run("pytest", *alone, *session.posargs, env=ENVIRONMENT)
+        return
+    session.run("pytest", "--numprocesses=auto", "--cov", "--cov-report=", *alone, env=ENVIRONMENT)
+    parts = "src/agentllm/gateway/*,src/agentllm/core.py,src/agentllm/catalog/*"
+    session.run("coverage", "report", f"--include={parts}", "--fail-under=95", "--show-missing")
 
 
 @nox.session

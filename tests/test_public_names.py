@@ -80,7 +80,7 @@ def test_the_package_says_what_it_is() -> None:
 
 def _import_watched(module: str, folder: Path) -> dict[str, object]:
     done = subprocess.run(
-        [sys.executable, "-c", _WATCHED_IMPORT, module],
+        [sys.executable, "-B", "-c", _WATCHED_IMPORT, module],
         cwd=folder,
         env=clean_environment(),
         capture_output=True,

@@ -17,6 +17,7 @@ from agentllm.core import Event, Finished, Text, Usage, Work
 from agentllm.gateway.chunks import Answer
 from agentllm.gateway.hooks import AgentHooks
 from agentllm.gateway.openwebui_work import shows_work, with_cards
+from agentllm.gateway.work import WORK, work_fields
 
 CHAT = {"x-openwebui-chat-id": "chat-1"}
 ADDING = Work("work_1", "tool", "add", "started", {"a": 1})
@@ -154,15 +155,25 @@ def test_only_chats_of_open_webui_show_work_in_its_way(headers: dict[str, str], 
 
 @pytest.mark.parametrize(
     ("model", "headers"),
-    [("agno/demo", {}), ("gpt", CHAT), (None, CHAT), ("agno/demo", {**CHAT, "x-agentllm-task": "x"})],
+    [("gpt", {}), ("gpt", CHAT), (None, CHAT)],
 )
-def test_every_other_stream_is_given_back_as_it_is(
+def test_another_model_s_stream_is_given_back_as_it_is(
     model: str | None, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proxy_server, "llm_router", None)
     stream = object()
     data = {"model": model, "proxy_server_request": {"headers": headers}}
     assert AgentHooks(Catalog({}, {})).async_post_call_streaming_iterator_hook(None, stream, data) is stream
+
+
+@pytest.mark.parametrize("headers", [{}, {**CHAT, "x-agentllm-task": "x"}])
+async def test_an_agent_s_work_is_left_as_it_is_for_everyone_else(
+    headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proxy_server, "llm_router", None)
+    data = {"model": "agno/demo", "proxy_server_request": {"headers": headers}}
+    stream = AgentHooks(Catalog({}, {})).async_post_call_streaming_iterator_hook(None, chunks_of([ADDING]), data)
+    assert [chunk.choices[0].delta.provider_specific_fields async for chunk in stream] == [{WORK: work_fields(ADDING)}]
 
 
 async def test_an_agent_s_stream_for_a_chat_is_translated(monkeypatch: pytest.MonkeyPatch) -> None:

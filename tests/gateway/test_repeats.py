@@ -1,20 +1,17 @@
-"""Where a key is given, and an answer that goes out under another id and time."""
+"""Where a key is given, and an answer that goes out again."""
 
 from __future__ import annotations
 
 import threading
-import weakref
 from collections.abc import Mapping
 from typing import Any
 
 import litellm
 import litellm.exceptions as litellm_errors
 import pytest
-from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
 
 from agentllm.errors import InvalidRequest
-from agentllm.gateway.chunks import Answer
-from agentllm.gateway.repeats import HEADER, LONGEST_KEY, STREAM, idempotency_key, identify
+from agentllm.gateway.repeats import HEADER, LONGEST_KEY, idempotency_key
 from tests.gateway.conftest import Serve
 from tests.gateway.test_handler import Hanging, content, until
 from tests.runtimes.agno.spoken import agent, answer
@@ -37,36 +34,6 @@ def test_another_key_is_refused(key: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         idempotency_key({HEADER: key})
     assert caught.value.param == HEADER
-
-
-class Reader(CustomStreamWrapper):
-    """What of LiteLLM's reader of a stream is needed."""
-
-    def __init__(self) -> None:
-        self.created = None
-
-
-def of_router(model_response: Reader) -> Reader:
-    """The reader that LiteLLM's router puts around another one, made as there."""
-
-    class Outer(Reader):
-        def __init__(self) -> None:
-            super().__init__()
-            self.chunks = getattr(model_response, "chunks", [])
-
-    return Outer()
-
-
-def test_litellm_s_own_chunks_get_the_time_too() -> None:
-    inner = Reader()
-    outer = of_router(inner)
-    of_this = STREAM.set(weakref.ref(outer))
-    try:
-        mine = Answer("demo", "chatcmpl-1")
-        identify(mine, "chatcmpl-2", 17)
-    finally:
-        STREAM.reset(of_this)
-    assert (mine.id, mine.created, inner.created, outer.created) == ("chatcmpl-2", 17, 17, 17)
 
 
 def ask(key: str | None, text: str = "hi", **more: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -31,6 +32,7 @@ from agentllm.core import (
     Work,
 )
 from agentllm.errors import AgentFailed, ConversationBusy, InvalidRequest, ModelFailed, RunTimedOut, StoreUnavailable
+from agentllm.gateway.chunks import of_one_time
 from agentllm.gateway.work import WORK, work_fields
 from tests.gateway.conftest import Serve
 from tests.gateway.sse import Stream, read_sse
@@ -78,12 +80,23 @@ class Said:
         options = {"stream_options": {"include_usage": True}} if include_usage else {}
         request_data = {**ASKED, "stream": True, **options}
         response: Any = await self.router.acompletion(**request_data)
-        frames = async_data_generator(response, UserAPIKeyAuth(), request_data)
+        frames = async_data_generator(of_one_time(response), UserAPIKeyAuth(), request_data)
         return [frame.decode() if isinstance(frame, bytes) else frame async for frame in frames]
 
 
+class Hastening:
+    """A clock on which a second has passed whenever it is looked at."""
+
+    def __init__(self) -> None:
+        self._now = itertools.count(1_800_000_000.0)
+
+    def time(self) -> float:
+        return next(self._now)
+
+
 @pytest.fixture
-def said(serve: Serve) -> Iterator[Said]:
+def said(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
+    monkeypatch.setattr("litellm.types.utils.time", Hastening())
     runtime = Saying()
     serve(said=runtime)
     router = Router([{"model_name": MODEL, "litellm_params": {"model": MODEL, "num_retries": 0, "cooldown_time": 0}}])

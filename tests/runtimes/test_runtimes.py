@@ -82,7 +82,7 @@ def test_an_object_of_a_framework_s_agent_classes_is_an_agent(agent: object) -> 
     assert is_agent(agent)
 
 
-@pytest.mark.parametrize("other", OTHERS, ids=repr)
+@pytest.mark.parametrize("other", OTHERS, ids=lambda other: type(other).__name__)
 def test_anything_else_is_none(other: object) -> None:
     assert not is_agent(other)
 

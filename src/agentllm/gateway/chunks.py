@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from litellm.types.utils import (
@@ -51,25 +51,20 @@ class _IdentifiedChunk(dict[str, object]):
 
 @dataclass(slots=True)
 class Answer:
-    """One answer being sent: all its chunks carry one id and one time of creation, that of the first.
-
-    LiteLLM gives its own chunks the time at which it got the first, so this is not set before.
-    """
+    """One answer being sent: all its chunks carry one id, and the first its time of creation in Unix seconds."""
 
     model: str
     id: str
-    created: int = 0
+    created: int = field(default_factory=lambda: int(time.time()))
     _last_text: str = ""
     _images: int = 0
-    _has_role: bool = False
+    _is_begun: bool = False
 
     async def chunks(self, events: AsyncIterator[Event]) -> AsyncGenerator[Chunk, None]:
         """The events of one turn as chunks; usage stands before the finish chunk, as LiteLLM loses it otherwise."""
         async for event in events:
-            if not self.created:
-                self.created = int(time.time())
-                if isinstance(event, Reasoning | Work | Shown | ClientCalls):
-                    yield self._generic()  # LiteLLM looks at the clock for this form only, and sends nothing for it
+            if isinstance(event, Finished) and not self._is_begun:
+                yield self._delta(content="")
             if isinstance(event, ClientCalls):
                 for index, call in enumerate(event.calls):  # LiteLLM's /v1/messages reads one call of a chunk
                     yield self._delta(tool_calls=[{"index": index, **_tool_call(call)}])
@@ -96,12 +91,11 @@ class Answer:
                 return None
 
     def _text(self, text: str) -> Chunk:
-        """LiteLLM breaks off a stream of 100 equal generic chunks, so an equal one takes the other form."""
+        """A generic chunk, but for the first, which carries the time, and for one that is equal to the one before it:
+        LiteLLM breaks off a stream of 100 equal generic chunks.
+        """
         repeated, self._last_text = text == self._last_text, text
-        if repeated:
-            return self._delta(content=text)
-        self._has_role = True  # LiteLLM gives it to the first chunk of this form
-        return self._generic(text)
+        return self._generic(text) if self._is_begun and not repeated else self._delta(content=text)
 
     def _generic(self, text: str = "", *, usage: Usage | None = None, finish: FinishReason | None = None) -> Chunk:
         chunk = _IdentifiedChunk(
@@ -116,10 +110,23 @@ class Answer:
         return chunk  # type: ignore[return-value]  # a TypedDict cannot be subclassed by a class with attributes
 
     def _delta(self, **fields: Any) -> ModelResponseStream:
-        role, self._has_role = None if self._has_role else "assistant", True
+        role, self._is_begun = None if self._is_begun else "assistant", True
         delta = Delta(role=role, **fields)
         choice = StreamingChoices(index=0, delta=delta, finish_reason=None)
         return ModelResponseStream(id=self.id, created=self.created, model=self.model, choices=[choice])
+
+
+async def of_one_time(chunks: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+    """`chunks` of LiteLLM's, all with the first one's time of creation.
+
+    Its readers, one within the other, give the chunks that they make themselves the times at which they made the first.
+    """
+    created = 0
+    async for chunk in chunks:
+        if isinstance(chunk, ModelResponseStream):
+            created = created or chunk.created
+            chunk.created = created
+        yield chunk
 
 
 async def whole_answer(events: AsyncIterator[Event], response: ModelResponse, answer: Answer) -> ModelResponse:
@@ -155,7 +162,7 @@ async def whole_answer(events: AsyncIterator[Event], response: ModelResponse, an
         provider_specific_fields={WORK: work} if work else None,
         **audio,
     )
-    response.id, response.created, response.model = answer.id, answer.created or int(time.time()), answer.model
+    response.id, response.created, response.model = answer.id, answer.created, answer.model
     response.choices = [Choices(finish_reason=reason, index=0, message=message)]
     response.usage = litellm_usage(usage)  # type: ignore[attr-defined]  # LiteLLM sets it this way
     return response

@@ -22,7 +22,7 @@ from agentllm.gateway.coalesce import coalesce
 from agentllm.gateway.failures import FailedCalls, as_ours, to_litellm
 from agentllm.gateway.fetch import Fetcher
 from agentllm.gateway.openwebui_work import shows_work
-from agentllm.gateway.repeats import idempotency_key, identify
+from agentllm.gateway.repeats import idempotency_key
 from agentllm.gateway.request import Request
 from agentllm.gateway.tasks import run_task
 from agentllm.gateway.work import hiding_work, with_lines
@@ -162,7 +162,7 @@ class AgentHandler(CustomLLM):
     async def _once(self, joining: AbstractAsyncContextManager[Run], answer: Answer) -> AsyncGenerator[Event, None]:
         """The events of the first request with the same key, under the id of its answer."""
         async with joining as run:
-            identify(answer, f"{ANSWER_ID_PREFIX}{run.entry.answer_id}", run.entry.created)
+            answer.id, answer.created = f"{ANSWER_ID_PREFIX}{run.entry.answer_id}", run.entry.created
             async with aclosing(run.read()) as events:
                 async for event in events:
                     yield event

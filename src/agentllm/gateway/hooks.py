@@ -15,11 +15,11 @@ from agentllm.catalog import Catalog
 from agentllm.errors import AgentLLMError, AgentUnavailable, InvalidRequest, UnknownAgent
 from agentllm.gateway.callers import caller_of
 from agentllm.gateway.chat_parts import prepare_parts
+from agentllm.gateway.chunks import of_one_time
 from agentllm.gateway.endpoints import give_headers, in_form, name_previous, prepare, refuse_call_for_answer
 from agentllm.gateway.failures import PROVIDER, STREAM_HEADERS, mark
 from agentllm.gateway.openwebui_work import shows_work, with_cards
 from agentllm.gateway.registration import is_served_here
-from agentllm.gateway.repeats import STREAM
 from agentllm.gateway.shapes import check_shape
 
 
@@ -78,16 +78,17 @@ class AgentHooks(CustomLogger):
         self, user_api_key_dict: Any, response: Any, request_data: dict[str, Any]
     ) -> AsyncGenerator[Any, None]:
         """Show Open WebUI an agent's work in its own way, and give the other endpoints' clients what they expect;
-        every other stream is given back as it is."""
+        another model's stream is given back as it is."""
         from litellm.proxy import proxy_server
 
         if (formed := in_form(response, user_api_key_dict, request_data)) is not None:
             return formed
+        if not is_served_here(proxy_server.llm_router, request_data.get("model")):
+            untouched: AsyncGenerator[Any, None] = response
+            return untouched
         headers = (request_data.get("proxy_server_request") or {}).get("headers") or {}
-        if shows_work(headers) and is_served_here(proxy_server.llm_router, request_data.get("model")):
-            return with_cards(response)
-        untouched: AsyncGenerator[Any, None] = response
-        return untouched
+        chunks = of_one_time(response)
+        return with_cards(chunks) if shows_work(headers) else chunks
 
     async def async_post_call_response_headers_hook(
         self,
@@ -107,7 +108,6 @@ class AgentHooks(CustomLogger):
             return None
         if isinstance(response, CustomStreamWrapper):
             _drop_chunks_with(response)
-            STREAM.set(weakref.ref(response))
         hidden = getattr(response, "_hidden_params", None)
         if isinstance(response, AsyncIterator) and isinstance(hidden, dict):
             STREAM_HEADERS.set(hidden.setdefault("additional_headers", {}))

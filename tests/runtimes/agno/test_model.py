@@ -85,7 +85,7 @@ def anthropic(stop_reason: str | None) -> object:
         (object(), "stop"),
         (GenerateContentResponse(candidates=[]), "stop"),
     ],
-    ids=str,
+    ids=lambda given: given if isinstance(given, str) else type(given).__name__,
 )
 def test_the_words_of_every_provider_for_the_end_of_an_answer_are_known(response: object, reason: str) -> None:
     assert noted(response).reason == reason
