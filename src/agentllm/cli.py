@@ -75,7 +75,7 @@ def agents() -> None:
 
     catalog = load_catalog(load_settings(), why_not=why_not)
     for agent in catalog:
-        typer.echo(f"agno/{agent.name}\t{agent.description}")
+        typer.echo(f"{agent.model}\t{agent.description}")
     if catalog.broken:
         raise typer.Exit(1)
 

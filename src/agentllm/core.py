@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, get_args
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 JsonObject: TypeAlias = Mapping[str, Json]
@@ -17,6 +17,10 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Verbosity = Literal["low", "medium", "high"]
 ServiceTier = Literal["flex", "scale", "priority", "fast"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
+Family = Literal["agno", "adk", "litellm"]
+
+FAMILIES: tuple[Family, ...] = get_args(Family)
+"""What stands before the slash in the name of an agent's model: what kind of object the agent is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +212,15 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Swap:
+    """What a person set for a conversation: the model that answers in it, and the prompt in the place of the
+    agent's own instructions. None leaves those of the agent."""
+
+    model: str | None = None
+    prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One request to one agent.
 
@@ -217,7 +230,8 @@ class Turn:
     ignore a parameter that its model cannot take; otherwise it raises `UnsupportedParameter`.
 
     `client_tools` are offered to the agent beside its own. `pending` is that of the `Finished`
-    which this turn goes on from, and `decisions` are what became of its questions.
+    which this turn goes on from, and `decisions` are what became of its questions. `swap` is what is
+    in force when the turn begins.
     """
 
     id: str
@@ -236,23 +250,30 @@ class Turn:
     output_format: OutputFormat | None = None
     pending: JsonObject | None = None
     decisions: tuple[Decision, ...] = ()
+    swap: Swap = Swap()
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of all model calls of a turn so far, as the providers counted them."""
+    """Tokens of all model calls of a turn so far, as the providers counted them.
+
+    `cost` is what the calls whose price is known cost, in US dollars; None where no price is known.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
     cached_tokens: int = 0
+    cost: float | None = None
 
     def __add__(self, other: Usage) -> Usage:
+        costs = [cost for cost in (self.cost, other.cost) if cost is not None]
         return Usage(
             self.prompt_tokens + other.prompt_tokens,
             self.completion_tokens + other.completion_tokens,
             self.reasoning_tokens + other.reasoning_tokens,
             self.cached_tokens + other.cached_tokens,
+            sum(costs) if costs else None,
         )
 
 
@@ -320,12 +341,16 @@ class Finished:
     `messages` are what the turn adds to the conversation after its input: the calls of tools,
     their results and the answer. `state` is the agent's session state after the turn. `pending` is
     what the runtime needs to go on with the run when its questions are decided; only it reads that.
+    `swap` is what is in force after the turn, None where nothing was set in it. `model` is the one that
+    wrote the answer, None where it is not known.
     """
 
     reason: FinishReason
     messages: tuple[Message, ...] = ()
     state: JsonObject | None = None
     pending: JsonObject | None = None
+    swap: Swap | None = None
+    model: str | None = None
 
 
 Event: TypeAlias = Text | Reasoning | Shown | Work | Usage | ClientCalls | Questions | Finished
@@ -387,9 +412,15 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """An agent that can be asked: `name` is the part behind `agno/` in the model's name."""
+    """An agent that can be asked; no two of a process have one `name`."""
 
     name: str
     description: str
     runtime: Runtime
     card: Card = Card()
+    family: Family = "agno"
+
+    @property
+    def model(self) -> str:
+        """What clients call it."""
+        return f"{self.family}/{self.name}"

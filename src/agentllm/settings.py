@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from agentllm.core import FAMILIES
 from agentllm.errors import ConfigurationError
 
 PREFIX = "AGENTLLM_"
@@ -92,7 +93,7 @@ class Settings(BaseSettings):
     @field_validator("task_model")
     @classmethod
     def _refuse_agent(cls, value: str | None) -> str | None:
-        if value is not None and value.startswith("agno/"):
+        if value is not None and value.partition("/")[0] in FAMILIES:
             raise ValueError("background tasks run no agent; name a language model")
         return value
 

@@ -15,7 +15,7 @@ from litellm.router import Router
 from agentllm.catalog import Catalog
 from agentllm.core import Agent
 from agentllm.gateway import registration
-from agentllm.gateway.registration import is_served_here, keep_registered, model_name, register, why_not
+from agentllm.gateway.registration import is_served_here, keep_registered, register, why_not
 from agentllm.runtimes import runtime_for
 from tests.gateway.conftest import Serve
 from tests.runtimes.agno import spoken
@@ -148,7 +148,7 @@ def test_without_a_router_only_the_name_tells() -> None:
 
 def test_clients_call_an_agent_by_the_provider_and_its_name() -> None:
     (agent,) = catalog("demo")
-    assert model_name(agent) == "agno/demo"
+    assert agent.model == "agno/demo"
 
 
 class Watched(Catalog):

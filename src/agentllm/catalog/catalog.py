@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from agentllm.catalog.discovery import Found, discover
 from agentllm.core import Agent
 from agentllm.errors import AgentLLMError, AgentUnavailable, ConfigurationError, UnknownAgent
-from agentllm.runtimes import card_for, is_agent, runtime_for
+from agentllm.runtimes import card_for, family_of, is_agent, runtime_for
 from agentllm.settings import Settings
 
 log = logging.getLogger("agentllm.catalog")
@@ -52,7 +52,18 @@ class Catalog:
             raise AgentUnavailable(
                 f"The agent {name!r} could not be loaded and is not available. The operator finds the cause in the log."
             )
-        raise UnknownAgent(name, self.agents)
+        raise UnknownAgent(name, [agent.model for agent in self])
+
+    def called(self, model: str) -> Agent:
+        """The agent that clients call `model`, its family before the slash.
+
+        Raises:
+            AgentUnavailable, UnknownAgent: as `get`.
+        """
+        agent = self.get(model.partition("/")[2])
+        if agent.model != model:
+            raise UnknownAgent(model, [other.model for other in self])
+        return agent
 
     def __iter__(self) -> Iterator[Agent]:
         return iter(self.agents.values())
@@ -116,7 +127,8 @@ def _build(found: Found, value: object, why_not: NameCheck) -> Agent:
         )
     if reason := why_not(name):
         raise ConfigurationError(f"an agent cannot be called {name!r}: {reason}")
-    return Agent(name, found.description or description or runtime.description or "", runtime, card_for(value))
+    description = found.description or description or runtime.description or ""
+    return Agent(name, description, runtime, card_for(value), family_of(value))
 
 
 def agent_name(text: str) -> str:

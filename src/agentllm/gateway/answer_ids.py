@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from litellm.responses.utils import ResponsesAPIRequestUtils
 
-from agentllm.gateway.failures import PROVIDER
+from agentllm.core import FAMILIES
 
 ANSWER_ID_PREFIX = "chatcmpl-"
 
@@ -27,7 +27,7 @@ class AnswerId(NamedTuple):
 
     @property
     def is_of_an_agent(self) -> bool:
-        return self.provider == PROVIDER
+        return self.provider in FAMILIES
 
 
 def read_answer_id(given: str) -> AnswerId:

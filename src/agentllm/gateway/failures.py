@@ -24,7 +24,7 @@ from agentllm.errors import (
 log = logging.getLogger("agentllm.gateway")
 
 PROVIDER = "agno"
-"""LiteLLM's name for our agents: what stands before the slash in a model's name."""
+"""The provider that LiteLLM's errors of agents name."""
 
 MARK = "agentllm_quotes_request"
 """The attribute of exceptions made here that says whether their text may quote the request."""

@@ -17,7 +17,8 @@ from agentllm.gateway.callers import caller_of
 from agentllm.gateway.chat_parts import prepare_parts
 from agentllm.gateway.chunks import of_one_time
 from agentllm.gateway.endpoints import give_headers, in_form, name_previous, prepare, refuse_call_for_answer
-from agentllm.gateway.failures import PROVIDER, STREAM_HEADERS, mark
+from agentllm.gateway.failures import STREAM_HEADERS, mark
+from agentllm.gateway.families import is_of_an_agent
 from agentllm.gateway.openwebui_work import shows_work, with_cards
 from agentllm.gateway.registration import is_served_here
 from agentllm.gateway.shapes import check_shape
@@ -57,8 +58,8 @@ class AgentHooks(CustomLogger):
     def _check_model(self, model: str, router: Router | None) -> None:
         if router is not None and (model in router.model_names or model in router.model_group_alias):
             return
-        if model.startswith(f"{PROVIDER}/"):
-            self._catalog.get(model.removeprefix(f"{PROVIDER}/"))
+        if is_of_an_agent(model):
+            self._catalog.called(model)
 
     async def async_post_call_success_hook(self, data: dict[str, Any], user_api_key_dict: Any, response: Any) -> None:
         """Have a whole answer of /v1/responses name the one before it."""

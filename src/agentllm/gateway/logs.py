@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-from agentllm.gateway.failures import MARK, PROVIDER
+from agentllm.core import FAMILIES
+from agentllm.gateway.failures import MARK
 
 LOGGERS = ("LiteLLM", "LiteLLM Proxy", "LiteLLM Router")
 
@@ -36,7 +37,7 @@ def _quotes(error: BaseException) -> bool:
     """Whether the text of `error` may quote a request to an agent: as its mark says, else where it is LiteLLM's own."""
     chain = list(_chain(error))
     marks = [getattr(one, MARK) for one in chain if hasattr(one, MARK)]
-    return any(marks) if marks else any(getattr(one, "llm_provider", None) == PROVIDER for one in chain)
+    return any(marks) if marks else any(getattr(one, "llm_provider", None) in FAMILIES for one in chain)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

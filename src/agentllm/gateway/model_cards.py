@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from litellm.router import Router
 
 from agentllm.core import Agent
-from agentllm.gateway.failures import PROVIDER
+from agentllm.gateway.families import is_of_an_agent
 
 log = logging.getLogger("agentllm.gateway")
 
@@ -106,7 +106,7 @@ def _shown(answer: object) -> object:
 
 def _entry(router: Router, entry: dict[str, Any]) -> dict[str, Any]:
     for deployment in router.get_model_list(model_name=entry["id"]) or ():
-        if str(deployment["litellm_params"]["model"]).startswith(f"{PROVIDER}/"):
+        if is_of_an_agent(deployment["litellm_params"]["model"]):
             info = deployment.get("model_info") or {}
             return {**entry, **{name: info[name] for name in FIELDS if info.get(name) is not None}}
     return entry

@@ -20,9 +20,10 @@ from litellm.utils import custom_llm_setup
 from agentllm.catalog import Catalog, load_catalog
 from agentllm.conversations import Conversations, open_conversations
 from agentllm.conversations.upkeep import keep_answers, keep_up
+from agentllm.core import FAMILIES
 from agentllm.gateway import auth
 from agentllm.gateway.bridge import HomeLoop
-from agentllm.gateway.failures import PROVIDER
+from agentllm.gateway.families import providers
 from agentllm.gateway.fetch import Fetcher
 from agentllm.gateway.handler import AgentHandler
 from agentllm.gateway.hooks import AgentHooks
@@ -88,8 +89,8 @@ def register() -> None:
     """
     _, _, handler = _make(HomeLoop())
     litellm.custom_provider_map = [
-        *(item for item in litellm.custom_provider_map if item["provider"] != PROVIDER),
-        {"provider": PROVIDER, "custom_handler": handler},
+        *(item for item in litellm.custom_provider_map if item["provider"] not in FAMILIES),
+        *providers(handler),
     ]
     custom_llm_setup()  # type: ignore[no-untyped-call]  # LiteLLM has no types for it
 

@@ -13,7 +13,7 @@ from litellm.types.router import Deployment, LiteLLM_Params, ModelInfo
 
 from agentllm.catalog import Catalog
 from agentllm.core import Agent
-from agentllm.gateway.failures import PROVIDER
+from agentllm.gateway.families import is_of_an_agent
 from agentllm.gateway.model_cards import model_info_of
 from agentllm.gateway.parameters import ALLOWED
 
@@ -37,11 +37,6 @@ def why_not(name: str) -> str | None:
         if name in getattr(litellm, f"{provider}_models", ()):
             return f"LiteLLM sends this name to {provider}; choose another name"
     return None
-
-
-def model_name(agent: Agent) -> str:
-    """What clients call the agent."""
-    return f"{PROVIDER}/{agent.name}"
 
 
 async def router_of_proxy() -> Router:
@@ -79,10 +74,10 @@ def register(router: Router, catalog: Iterable[Agent]) -> bool:
     error must not lock an agent for the others, and the parameters that LiteLLM holds back otherwise.
     It shows the agent's card, as far as its own `model_info` leaves that open.
     """
-    agents = {model_name(agent): agent for agent in catalog}
+    agents = {agent.model: agent for agent in catalog}
     for deployment in list(router.model_list):
         params = deployment["litellm_params"]
-        if str(params.get("model", "")).startswith(f"{PROVIDER}/"):
+        if is_of_an_agent(params.get("model")):
             for name, value in DEFAULTS.items():
                 if params.get(name) is None:
                     params[name] = value
@@ -91,7 +86,7 @@ def register(router: Router, catalog: Iterable[Agent]) -> bool:
     missing = [agent for name, agent in agents.items() if name not in known]
     for agent in missing:
         router.upsert_deployment(_deployment(agent))
-        log.info("agent %s is served as model %s", agent.name, model_name(agent))
+        log.info("agent %s is served as model %s", agent.name, agent.model)
     return bool(missing)
 
 
@@ -106,16 +101,15 @@ def is_served_here(router: Router | None, model: object) -> bool:
     """Whether requests for `model` come to us: a name `agno/…`, or a name that the configuration gives an agent."""
     if not isinstance(model, str):
         return False
-    if model.startswith(f"{PROVIDER}/"):
+    if is_of_an_agent(model):
         return True
     deployments = router.get_model_list(model_name=model) if router is not None else None
-    return any(str(d["litellm_params"]["model"]).startswith(f"{PROVIDER}/") for d in deployments or ())
+    return any(is_of_an_agent(deployment["litellm_params"]["model"]) for deployment in deployments or ())
 
 
 def _deployment(agent: Agent) -> Deployment:
-    name = model_name(agent)
     return Deployment(
-        model_name=name,
-        litellm_params=LiteLLM_Params(model=name, **DEFAULTS),
-        model_info=ModelInfo(id=f"agentllm-{PROVIDER}-{agent.name}", mode="chat", **model_info_of(agent, {})),
+        model_name=agent.model,
+        litellm_params=LiteLLM_Params(model=agent.model, **DEFAULTS),
+        model_info=ModelInfo(id=f"agentllm-{agent.family}-{agent.name}", mode="chat", **model_info_of(agent, {})),
     )

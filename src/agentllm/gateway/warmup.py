@@ -21,9 +21,9 @@ from litellm.utils import custom_llm_setup
 from agentllm.catalog import Catalog
 from agentllm.conversations import Conversations
 from agentllm.gateway.bridge import HomeLoop
-from agentllm.gateway.failures import PROVIDER
 from agentllm.gateway.handler import AgentHandler
-from agentllm.gateway.registration import model_name, router_of_proxy
+from agentllm.gateway.families import providers
+from agentllm.gateway.registration import router_of_proxy
 from agentllm.gateway.request import HEALTH_CHECK_TAG
 
 _FULL_COLLECTION_AFTER = 50
@@ -52,7 +52,7 @@ async def ask_once(catalog: Catalog, conversations: Conversations) -> None:
     await conversations.warm_up()
     await router_of_proxy()
     if first := next(iter(catalog), None):
-        await _post(proxy_server.app, key=proxy_server.master_key or "", model=model_name(first))
+        await _post(proxy_server.app, key=proxy_server.master_key or "", model=first.model)
     _spare_garbage_collector()
 
 
@@ -73,12 +73,12 @@ async def _answer(catalog: Catalog, conversations: Conversations) -> None:
         return
     handler = AgentHandler(catalog, conversations, HomeLoop(asyncio.get_running_loop()), run_timeout=60)
     before = litellm.custom_provider_map
-    litellm.custom_provider_map = [{"provider": PROVIDER, "custom_handler": handler}]
+    litellm.custom_provider_map = providers(handler)
     custom_llm_setup()  # type: ignore[no-untyped-call]  # LiteLLM has no types for it
     try:
         for stream in _FORMS:
             answer = await litellm.acompletion(
-                model=model_name(first), messages=_MESSAGES, metadata={"tags": [HEALTH_CHECK_TAG]}, stream=stream
+                model=first.model, messages=_MESSAGES, metadata={"tags": [HEALTH_CHECK_TAG]}, stream=stream
             )
             if isinstance(answer, CustomStreamWrapper):
                 async for _ in answer:

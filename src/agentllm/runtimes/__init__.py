@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
-from agentllm.core import Card, Runtime
+from agentllm.core import Card, Family, Runtime
 from agentllm.errors import ConfigurationError
 
 _AGNO_AGENTS = frozenset({"Agent", "Team", "Workflow"})
@@ -60,6 +60,11 @@ def card_for(agent: object) -> Card:
     from agentllm.runtimes.agno.card import card_of
 
     return card_of(agent)  # type: ignore[arg-type]  # its class says so, without importing Agno
+
+
+def family_of(agent: object) -> Family:
+    """The family of an agent that `runtime_for` takes."""
+    return "agno"
 
 
 def is_agent(value: object) -> bool:

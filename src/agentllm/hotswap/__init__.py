@@ -1,0 +1,1 @@
+"""Models and prompts that a person sets for one conversation."""
