@@ -9,7 +9,6 @@ from typing import TypeAlias, cast
 
 import litellm
 import pytest
-from litellm.utils import custom_llm_setup
 
 from agentllm.catalog import Catalog
 from agentllm.conversations import Conversations
@@ -17,7 +16,7 @@ from agentllm.conversations.locks import Locks
 from agentllm.conversations.store import Store
 from agentllm.core import Agent, Runtime
 from agentllm.gateway.bridge import HomeLoop
-from agentllm.gateway.families import providers
+from agentllm.gateway.families import provide
 from agentllm.gateway.handler import AgentHandler
 from agentllm.runtimes import is_agent, runtime_for
 from tests.conversations.disk import sqlite_url
@@ -71,8 +70,7 @@ def serve(home: HomeLoop, tmp_path: Path) -> Iterator[Serve]:
         store.create()
         conversations = Conversations(store, b"a secret of a test", Locks(), history_turns=20)
         handler = AgentHandler(catalog, conversations, on or home, run_timeout=run_timeout, task_model=task_model)
-        litellm.custom_provider_map = providers(handler)
-        custom_llm_setup()  # type: ignore[no-untyped-call]
+        provide(handler)
         return handler
 
     yield serve

@@ -220,11 +220,8 @@ async def test_reading_the_handler_starts_agentllm_in_the_proxy_once(proxy: Any)
 async def test_the_agents_are_registered_and_the_handler_answers_on_the_proxy_s_loop(
     proxy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handler = start()
-    monkeypatch.setattr(litellm, "custom_provider_map", [{"provider": "agno", "custom_handler": handler}])
-    from litellm.utils import custom_llm_setup
-
-    custom_llm_setup()  # type: ignore[no-untyped-call]
+    monkeypatch.setattr(litellm, "custom_provider_map", [])
+    start()
     proxy.llm_router = routes = Router(model_list=[])
     async with asyncio.timeout(SECOND):
         while "agno/demo" not in routes.get_model_names():  # noqa: ASYNC110 - LiteLLM has no event for it

@@ -9,11 +9,12 @@ from typing import Any
 import litellm
 import litellm.exceptions as litellm_errors
 import pytest
+from litellm.llms.custom_llm import CustomLLM
 from litellm.proxy import proxy_server
 from litellm.router import Router
 
 from agentllm.catalog import Catalog
-from agentllm.core import Agent
+from agentllm.core import FAMILIES, Agent
 from agentllm.gateway import registration
 from agentllm.gateway.registration import is_served_here, keep_registered, register, why_not
 from agentllm.runtimes import runtime_for
@@ -175,13 +176,18 @@ async def test_agents_are_registered_once_the_proxy_has_a_router_and_again_when_
     monkeypatch.setattr(proxy_server, "llm_router", None)
     monkeypatch.setattr(proxy_server, "llm_model_list", None)
     agents = Watched(catalog("demo").agents)
-    task = asyncio.create_task(keep_registered(agents))
+    monkeypatch.setattr(litellm, "custom_provider_map", [])
+    handler = CustomLLM()
+    task = asyncio.create_task(keep_registered(agents, handler))
     try:
         await asyncio.sleep(0)
         routes = router()
         proxy_server.llm_router = routes
         await read_again(agents)
         assert ids(routes) == ["agno/demo"]
+        assert {item["provider"]: item["custom_handler"] for item in litellm.custom_provider_map} == dict.fromkeys(
+            FAMILIES, handler
+        )
         assert [deployment["model_name"] for deployment in proxy_server.llm_model_list or ()] == ["agno/demo"]
         routes.delete_deployment("agentllm-agno-demo")
         assert ids(routes) == []

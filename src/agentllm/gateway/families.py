@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import litellm
 from litellm.llms.custom_llm import CustomLLM
+from litellm.utils import custom_llm_setup
 
 from agentllm.core import FAMILIES
 
@@ -13,6 +15,9 @@ def is_of_an_agent(model: object) -> bool:
     return bool(slash) and family in FAMILIES
 
 
-def providers(handler: CustomLLM) -> list[dict[str, object]]:
-    """The entries of LiteLLM's `custom_provider_map` that have `handler` answer for all agents."""
-    return [{"provider": family, "custom_handler": handler} for family in FAMILIES]
+def provide(handler: CustomLLM) -> None:
+    """Have LiteLLM give the calls of all families to `handler`, whatever of them its configuration names."""
+    others = [entry for entry in litellm.custom_provider_map if entry["provider"] not in FAMILIES]
+    ours = [{"provider": family, "custom_handler": handler} for family in FAMILIES]
+    litellm.custom_provider_map = [*others, *ours]  # type: ignore[list-item]  # LiteLLM reads it as dicts
+    custom_llm_setup()  # type: ignore[no-untyped-call]  # LiteLLM has no types for it

@@ -15,15 +15,13 @@ import os
 from functools import cache
 
 import litellm
-from litellm.utils import custom_llm_setup
 
 from agentllm.catalog import Catalog, load_catalog
 from agentllm.conversations import Conversations, open_conversations
 from agentllm.conversations.upkeep import keep_answers, keep_up
-from agentllm.core import FAMILIES
 from agentllm.gateway import auth
 from agentllm.gateway.bridge import HomeLoop
-from agentllm.gateway.families import providers
+from agentllm.gateway.families import provide
 from agentllm.gateway.fetch import Fetcher
 from agentllm.gateway.handler import AgentHandler
 from agentllm.gateway.hooks import AgentHooks
@@ -68,7 +66,7 @@ def start_in_proxy() -> AgentHandler:
     rehearse(catalog, conversations)
     settings = load_settings()
     for task in (
-        keep_registered(catalog),
+        keep_registered(catalog, handler),
         ask_once(catalog, conversations),
         keep_up(settings),
         keep_answers(settings),
@@ -88,11 +86,7 @@ def register() -> None:
         ConfigurationError: a setting is wrong or the store cannot be used.
     """
     _, _, handler = _make(HomeLoop())
-    litellm.custom_provider_map = [
-        *(item for item in litellm.custom_provider_map if item["provider"] not in FAMILIES),
-        *providers(handler),
-    ]
-    custom_llm_setup()  # type: ignore[no-untyped-call]  # LiteLLM has no types for it
+    provide(handler)
 
 
 def _make(home: HomeLoop) -> tuple[Catalog, Conversations, AgentHandler]:

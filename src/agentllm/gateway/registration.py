@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import litellm
+from litellm.llms.custom_llm import CustomLLM
 from litellm.router import Router
 from litellm.types.router import Deployment, LiteLLM_Params, ModelInfo
 
 from agentllm.catalog import Catalog
 from agentllm.core import Agent
-from agentllm.gateway.families import is_of_an_agent
+from agentllm.gateway.families import is_of_an_agent, provide
 from agentllm.gateway.model_cards import model_info_of
 from agentllm.gateway.parameters import ALLOWED
 
@@ -48,16 +49,17 @@ async def router_of_proxy() -> Router:
     return router
 
 
-async def keep_registered(catalog: Catalog) -> None:
-    """Register the agents in the proxy's router, and again whenever some are gone.
+async def keep_registered(catalog: Catalog, handler: CustomLLM) -> None:
+    """Register the agents in the proxy's router, and `handler` for all their families, and again whenever some are gone.
 
     A proxy with a database replaces its router's deployments by those of the database from
-    time to time.
+    time to time. Its configuration need name one family only, which is how it comes to us.
     """
     from litellm.proxy import proxy_server
 
     while True:
         router = await router_of_proxy()
+        provide(handler)
         if register(router, catalog):
             # What LiteLLM itself does after it has added deployments: its health and info pages read this list.
             proxy_server.llm_model_list = router.get_model_list()

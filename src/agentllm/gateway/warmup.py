@@ -16,13 +16,12 @@ from typing import Any
 import httpx
 import litellm
 from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
-from litellm.utils import custom_llm_setup
 
 from agentllm.catalog import Catalog
 from agentllm.conversations import Conversations
 from agentllm.gateway.bridge import HomeLoop
 from agentllm.gateway.handler import AgentHandler
-from agentllm.gateway.families import providers
+from agentllm.gateway.families import provide
 from agentllm.gateway.registration import router_of_proxy
 from agentllm.gateway.request import HEALTH_CHECK_TAG
 
@@ -73,8 +72,7 @@ async def _answer(catalog: Catalog, conversations: Conversations) -> None:
         return
     handler = AgentHandler(catalog, conversations, HomeLoop(asyncio.get_running_loop()), run_timeout=60)
     before = litellm.custom_provider_map
-    litellm.custom_provider_map = providers(handler)
-    custom_llm_setup()  # type: ignore[no-untyped-call]  # LiteLLM has no types for it
+    provide(handler)
     try:
         for stream in _FORMS:
             answer = await litellm.acompletion(
