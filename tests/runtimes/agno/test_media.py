@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import wave
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import pytest
@@ -24,20 +23,13 @@ from agno.workflow import Step, StepInput, StepOutput, Workflow
 
 from agentllm.core import Event, Media, Message, Shown, ToolCall
 from agentllm.errors import InvalidRequest
-from agentllm.llm.default import model_from_name
 from agentllm.llm.offline import OfflineModel
-from agentllm.llm.providers import gemini, openai
 from agentllm.runtimes.agno.media import FROM_TOOL, Exhibits, refuse_untaken, to_agno_media
 from agentllm.runtimes.agno.messages import from_agno, to_agno, with_media_of_tools
 from tests.gateway.pictures import GIF, MP3, PDF, PNG, WAV, data_url, encoded
+from tests.runtimes.agno.conftest import gemini_model, openai_model, routed_model
 from tests.runtimes.agno.spoken import HOME, Spoken, agent, answer, calling, finished, run, text_of, turn
 from tests.scripted_llm import ScriptedLLM
-
-pytestmark = [  # of LiteLLM and of google-genai
-    pytest.mark.filterwarnings(r"ignore:Items? .* using the `ReadOnly` qualifier:UserWarning"),
-    pytest.mark.filterwarnings(r"ignore:Accessing the 'model_\w+' attribute on the instance:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),
-]
 
 PICTURE = Media("image", "image/png", PNG)
 SOUND = Media("audio", "audio/wav", WAV)
@@ -46,43 +38,6 @@ DOCUMENT = Media("file", "application/pdf", PDF, "a.pdf")
 OTHER = PNG + b"other"
 
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
-
-
-@pytest.fixture(scope="module")
-def running_llm() -> Iterator[ScriptedLLM]:
-    with ScriptedLLM() as llm:
-        yield llm
-
-
-@pytest.fixture
-def llm(running_llm: ScriptedLLM, monkeypatch: pytest.MonkeyPatch) -> ScriptedLLM:
-    running_llm.reset()
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
-    monkeypatch.setenv("OPENAI_BASE_URL", running_llm.openai_base)
-    monkeypatch.setenv("OPENAI_API_BASE", running_llm.openai_base)
-    monkeypatch.setenv("GEMINI_API_KEY", "k")
-    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", running_llm.gemini_base)
-    return running_llm
-
-
-# Each is made once, because nothing closes a model's connections.
-
-
-@cache
-def openai_model() -> Model:
-    return openai("gpt-scripted")
-
-
-@cache
-def gemini_model() -> Model:
-    return gemini("gemini-scripted")
-
-
-@cache
-def routed_model() -> Model:
-    return model_from_name("openai/gpt-scripted")
-
-
 OPENAI_MODELS = pytest.mark.parametrize("make", [openai_model, routed_model], ids=["openai", "router"])
 
 

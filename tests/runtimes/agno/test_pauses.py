@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import pytest
@@ -38,7 +37,7 @@ from agentllm.core import (
     Usage,
 )
 from agentllm.errors import AgentFailed, InvalidRequest, ModelFailed
-from agentllm.llm.providers import gemini, openai
+from tests.runtimes.agno.conftest import gemini_model, openai_model
 from tests.runtimes.agno.spoken import (
     HOME,
     Hang,
@@ -59,12 +58,6 @@ from tests.runtimes.agno.spoken import (
 from tests.runtimes.agno.spoken import Step as Said
 from tests.scripted_llm import Reply, ScriptedLLM
 from tests.scripted_llm import ToolCall as WireCall
-
-pytestmark = [  # of LiteLLM and of google-genai
-    pytest.mark.filterwarnings(r"ignore:Items? .* using the `ReadOnly` qualifier:UserWarning"),
-    pytest.mark.filterwarnings(r"ignore:Accessing the 'model_\w+' attribute on the instance:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),
-]
 
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 
@@ -665,35 +658,6 @@ async def test_a_step_of_a_workflow_that_asks_is_an_error() -> None:
 
 # Over the wire
 
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ScriptedLLM]:
-    with ScriptedLLM() as llm:
-        yield llm
-
-
-@pytest.fixture
-def llm(running: ScriptedLLM, monkeypatch: pytest.MonkeyPatch) -> ScriptedLLM:
-    """The scripted model in the place of OpenAI and Google."""
-    running.reset()
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
-    monkeypatch.setenv("OPENAI_BASE_URL", running.openai_base)
-    monkeypatch.setenv("GEMINI_API_KEY", "k")
-    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", running.gemini_base)
-    return running
-
-
-@cache
-def openai_model() -> Model:
-    return openai("gpt-scripted")
-
-
-@cache
-def gemini_model() -> Model:
-    return gemini("gemini-scripted")
-
-
-# Each is made once, because nothing closes a model's connections.
 MODELS: dict[str, Callable[[], Model]] = {"openai": openai_model, "gemini": gemini_model}
 
 
