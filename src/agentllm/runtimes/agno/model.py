@@ -98,7 +98,10 @@ class _Listening(Model):
 
     async def ainvoke(self, *args: Any, **kwargs: Any) -> ModelResponse:
         with self._agent_calls.calling(self.id, _run_of(kwargs)), self._asked(kwargs) as (model, asked):
-            return await super(_Listening, model).ainvoke(*args, **asked)  # type: ignore[safe-super]  # the real model's
+            response = await super(_Listening, model).ainvoke(*args, **asked)  # type: ignore[safe-super]  # the real model's
+        if response.images and (message := kwargs.get("assistant_message")) is not None:
+            self._agent_calls.of_run.pictures[message.id] = response.images
+        return response
 
     async def ainvoke_stream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ModelResponse]:
         run = self._agent_calls.of_run

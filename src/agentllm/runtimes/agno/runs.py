@@ -137,7 +137,7 @@ async def _prepare(shared: Agent | Team, turn: Turn) -> _Run:
 
     own = [m if isinstance(m, AgnoMessage) else AgnoMessage.model_validate(m) for m in agent.additional_input or ()]
     given = [*own, *(to_agno(m if agent.send_media_to_model else replace(m, media=())) for m in said)]
-    exhibits = Exhibits(turn.id, media)
+    exhibits = Exhibits(turn.id, media, calls.pictures)
     if turn.pending is not None:
         arguments = await continued(agent, turn, given, context)
         return _Run(turn.id, agent, arguments, given, calls, exhibits, is_continued=True)
