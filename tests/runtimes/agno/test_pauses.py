@@ -68,6 +68,10 @@ DELETE_CALL = ToolCall("call_delete", "delete", '{"path": "a.txt"}')
 RENAME_CALL = ToolCall("call_rename", "rename", '{"path": "a.txt"}')
 
 
+OVERLOADED = ModelProviderError("overloaded", 503)
+TWO_RETRIES: dict[str, Any] = {"retries": 2, "delay_between_retries": 0}
+
+
 class Desk:
     """Tools that note what they did."""
 
@@ -437,13 +441,54 @@ async def test_a_tool_that_the_agent_has_no_more_is_an_error(stream: bool) -> No
 @STREAM
 async def test_a_failing_model_is_an_error_and_the_tool_does_not_run_again(make: Make, stream: bool) -> None:
     desk, before = Desk(), turn(stream=stream)
-    who, model = make(calls(DELETE_CALL), [ModelProviderError("overloaded", 503)], tools=desk.tools, retries=2)
+    who, model = make(calls(DELETE_CALL), [OVERLOADED], tools=desk.tools, **TWO_RETRIES)
     asked = next_turn(before, await run(who, before), Decision("call_delete", approved=True))
     with pytest.raises(ModelFailed, match="overloaded") as failed:
         await run(who, asked)
     assert failed.value.status == 503
     assert desk.done == ["delete a.txt"]
-    assert len(model.asked) == 2
+    assert len(model.asked) == 4
+
+
+@EVERY_KIND
+@STREAM
+async def test_a_continued_run_is_tried_again_as_often_as_the_agent_says_and_its_tools_run_once(
+    make: Make, stream: bool
+) -> None:
+    desk, before = Desk(), turn("Tidy up.", stream=stream)
+    asking = calls(DELETE_CALL, RENAME_CALL, FORM_CALL)
+    who, model = make(asking, [OVERLOADED], calls(ADD_CALL), [OVERLOADED], "Done.", tools=desk.tools, **TWO_RETRIES)
+    decided = (
+        Decision("call_delete", approved=True),
+        Decision("call_rename", approved=False, note="Not now."),
+        Decision("call_form", approved=True, values={"age": 44}),
+    )
+    events = await run(who, next_turn(before, await run(who, before), *decided))
+    assert text_of(events) == "Done."
+    assert usage_of(events) == Usage(20, 2)
+    assert desk.done == ["delete a.txt", "add"]
+    roles = [role for role, _ in heard(model) if role != "system"]
+    assert roles == ["user", "assistant", "tool", "tool", "tool", "assistant", "tool"]
+    assert [message.role for message in finished(events).messages] == [*roles[2:], "assistant"]
+    assert [heard(model, call) for call in (1, 3)] == [heard(model, call) for call in (2, 4)]
+    assert finished(events).state == {"deleted": "a.txt"}
+
+
+@STREAM
+async def test_a_member_that_goes_on_is_tried_again_and_its_tool_runs_once(stream: bool) -> None:
+    desk, before = Desk(), turn("delete a.txt", stream=stream)
+    member, model = agent(calls(DELETE_CALL), [OVERLOADED], "Deleted.", tools=desk.tools, **TWO_RETRIES)
+    member.name, member.id = "clerk", "clerk"
+    delegation = calling("delegate_task_to_member", '{"member_id": "clerk", "task": "delete"}')
+    leader = Spoken.of(delegation, [OVERLOADED], "It is gone.")
+    whole = Team(name="team", members=[member], model=leader, telemetry=False, **TWO_RETRIES)
+    asked = await run(whole, before)
+    events = await run(whole, next_turn(before, asked, Decision("call_delete", approved=True)))
+    assert text_of(events) == "It is gone."
+    assert desk.done == ["delete a.txt"]
+    assert heard(model, 1) == heard(model, 2)
+    assert heard(leader, 1) == heard(leader, 2)
+    assert "Deleted." in heard(leader)[-1][1]
 
 
 @EVERY_KIND
