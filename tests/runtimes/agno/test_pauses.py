@@ -37,6 +37,7 @@ from agentllm.core import (
     Usage,
 )
 from agentllm.errors import AgentFailed, InvalidRequest, ModelFailed
+from agentllm.runtimes import runtime_for
 from tests.runtimes.agno.conftest import gemini_model, openai_model
 from tests.runtimes.agno.spoken import (
     HOME,
@@ -472,6 +473,30 @@ async def test_a_continued_run_is_tried_again_as_often_as_the_agent_says_and_its
     assert [message.role for message in finished(events).messages] == [*roles[2:], "assistant"]
     assert [heard(model, call) for call in (1, 3)] == [heard(model, call) for call in (2, 4)]
     assert finished(events).state == {"deleted": "a.txt"}
+
+
+@EVERY_KIND
+async def test_a_continued_run_is_not_tried_again_in_the_middle_of_what_it_says(make: Make) -> None:
+    desk, before = Desk(), turn(stream=True)
+    says = (
+        calls(DELETE_CALL),
+        calls(ADD_CALL, text="Adding."),
+        [OVERLOADED],
+        [Piece("Half"), OVERLOADED],
+        "never said",
+    )
+    who, _ = make(*says, tools=desk.tools, **TWO_RETRIES)
+    asked = next_turn(before, await run(who, before), Decision("call_delete", approved=True))
+    said: list[Event] = []
+
+    async def listen() -> None:
+        async for event in runtime_for(who).run(asked):
+            said.append(event)  # noqa: PERF401 - a comprehension would lose what came before the error
+
+    with pytest.raises(ModelFailed, match="overloaded"):
+        await listen()
+    assert text_of(said) == "Adding.\n\nHalf"
+    assert desk.done == ["delete a.txt", "add"]
 
 
 @STREAM

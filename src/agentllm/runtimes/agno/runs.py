@@ -44,6 +44,7 @@ from agentllm.runtimes.agno.results import (
     usage_of_run,
 )
 from agentllm.runtimes.agno.tool_choice import calling
+from agentllm.runtimes.agno.tries import Tries
 from agentllm.runtimes.agno.work import WorkOfRun
 
 _CONTENT = (agent_events.RunContentEvent, team_events.RunContentEvent)
@@ -185,7 +186,7 @@ def _whole_text(output: Output, messages: tuple[Message, ...], pause: Pause | No
 
 async def _run_streamed(run: _Run, turn: Turn, work: WorkOfRun) -> AsyncGenerator[Event, None]:
     stream: AsyncIterator[Any] = run.start(stream=True)
-    so_far = _SoFar(run, turn)
+    so_far = _SoFar(run, turn, Tries(turn, is_continued=run.is_continued))
     async with run.calls.reading(stream) as events:
         async for event in events:
             for told in work.of(event):
@@ -224,6 +225,7 @@ class _SoFar:
 
     run: _Run
     turn: Turn
+    tries: Tries
     usage: Usage = field(default_factory=Usage)
     text: str = ""
     tool_called: bool = False
@@ -233,8 +235,9 @@ class _SoFar:
         """What is told of an event of Agno.
 
         Raises:
-            AgentFailed: the run ended with it, without an answer.
+            AgentLLMError: the run ended with it, without an answer, or begins again in the middle of one.
         """
+        self.tries.check(event, self.run.outcome)
         yield from self.run.exhibits.of_event(event)
         if isinstance(event, ModelAnswered):
             self.usage += usage_of_call(event)
