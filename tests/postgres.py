@@ -120,6 +120,18 @@ class Postgres:
         if process is not None:
             _kill(process)
 
+    @contextlib.contextmanager
+    def hung(self) -> Iterator[None]:
+        """With all its processes stopped: connections are taken by the kernel, and nothing is answered."""
+        pids = [self.pid, *_children(self.pid)]
+        try:
+            for pid in pids:
+                _signal(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in pids:
+                _signal(pid, signal.SIGCONT)
+
     @property
     def _data(self) -> str:
         return str(self._folder / "data")
@@ -228,14 +240,18 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     """Kill `process` and its children, which PostgreSQL puts into groups of their own, and wait for their end."""
     children = _children(process.pid) if process.poll() is None else []
     for pid in children:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        _signal(pid, signal.SIGKILL)
     process.kill()
     process.wait(STOP_SECONDS)
     deadline = time.monotonic() + STOP_SECONDS
     while any(_runs(pid) for pid in children):
         assert time.monotonic() < deadline, "processes of PostgreSQL do not end"
         time.sleep(0.01)
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _children(pid: int) -> list[int]:

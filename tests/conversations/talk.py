@@ -44,8 +44,10 @@ class Tree:
         state: JsonObject | None = None,
         answer_id: str | None = None,
         calls: tuple[str, ...] = (),
+        output: tuple[Message, ...] | None = None,
     ) -> StoredTurn:
-        """A turn in which the agent also called a tool, unseen. Without `said` it continues the answer of `after`."""
+        """A turn in which the agent also called a tool, unseen, where no `output` is given. Without `said` it
+        continues the answer of `after`."""
         new = tuple(user(message) if isinstance(message, str) else message for message in said)
         before = BEGIN if after is None else (after.digest or after.asked)
         asked = extended(before, new) if new or after is None else after.asked
@@ -57,7 +59,7 @@ class Tree:
             asked=asked,
             digest=extended(asked, [assistant(answer)]) if answer else asked,
             input=new,
-            output=worked(texts(new)[-1] if new else "more", answer) if status == "complete" else (),
+            output=output or (worked(texts(new)[-1] if new else "more", answer) if status == "complete" else ()),
             answer=answer,
             state=state,
             answer_id=answer_id,
@@ -71,6 +73,9 @@ class Tree:
 
     def by_message(self, message_id: str) -> StoredTurn | None:
         return next((turn for turn in reversed(self.turns) if turn.message_id == message_id), None)
+
+    def versions(self, message_id: str) -> list[StoredTurn]:
+        return [turn for turn in reversed(self.turns) if turn.message_id == message_id]
 
     def by_answer(self, answer_id: str) -> StoredTurn | None:
         return next((turn for turn in self.turns if turn.answer_id == answer_id), None)

@@ -234,6 +234,23 @@ class TestFrontEnd:
         assert texts(runtime.turns[0].messages) == ["a", "half", GO_ON]
         assert turns(store) == [("interrupted", "half an ans"), ("complete", "half an answer")]
 
+    async def test_more_of_an_answer_that_was_stopped_goes_on_there_and_keeps_the_work_before(
+        self, conversations: Conversations, store: Store
+    ) -> None:
+        await ask(conversations, Speaking(work), a_turn("a", message="A1", parent=""))
+        events = conversations.run(Speaking(break_off), a_turn("a", assistant("A"), message="A1", parent=""))
+        assert await anext(events) == Text("half an ans")
+        await events.aclose()
+        runtime = Speaking(answering(" a loaf", "yes"))
+        await ask(conversations, runtime, a_turn("a", assistant("Ahalf"), message="A1", parent=""))
+        shown = [user("a"), assistant("Ahalf a loaf"), user("b")]
+        await ask(conversations, runtime, a_turn(*shown, message="B1", parent="A1"))
+        known = (user("a"), *worked("a", "A"), CONTINUE, assistant("half"), CONTINUE)
+        assert runtime.turns[0].messages == known
+        assert runtime.turns[1].messages == (*known, assistant(" a loaf"), user("b"))
+        said = ["A", "Ahalf an ans", "Ahalf", "Ahalf a loaf", "yes"]
+        assert [answer for _, answer in turns(store)] == said
+
     @pytest.mark.parametrize("script", [fail, break_off])
     async def test_more_of_an_answer_that_failed_is_asked_for_again(
         self, script: Script, conversations: Conversations

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
-from itertools import count, takewhile
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -101,20 +101,42 @@ def placed(known: Known, shown: Sequence[Message], seen: str) -> Asked:
     return Asked(known, tuple(shown))
 
 
+@dataclass(eq=False)
+class Version:
+    """An answer of a node as it was once: `added` is what the agent knows of it, `state` what it left.
+
+    It stands on the version `before` of the node before, and continues the version `base` of its own. Of
+    one that was `stopped` the agent knows as much as is shown.
+    """
+
+    text: str
+    added: Messages
+    state: State | None
+    before: Version | None
+    base: Version | None
+    stopped: bool
+
+    def as_far_as(self, question: str, text: str) -> Version | None:
+        base = self.base.text if self.base else ""
+        if not self.stopped or not text.startswith(base):
+            return None
+        if not (self.text.startswith(text) or text.startswith(self.text)):
+            return None
+        said = (assistant(text[len(base) :]),) if text[len(base) :] else ()
+        if self.base is None:
+            return replace(self, text=text, added=(user(question), *said))
+        return replace(self, text=text, added=(*self.base.added, *((CONTINUE, *said) if said else ())))
+
+
 @dataclass
 class Node:
-    """A question and an answer of a chat, as a front end shows them, and what the agent knows of them.
-
-    `checkpoints` holds after how many nodes of the chain the agent knew what, `accounts` the answers
-    that were shown in the chain then.
-    """
+    """A question and an answer of a chat, as a front end shows them, and all versions of the answer that there were."""
 
     number: int
     before: Node | None
     question: str
     shown: str = ""
-    checkpoints: list[tuple[int, Known]] = field(default_factory=list)
-    accounts: list[str] = field(default_factory=list)
+    versions: list[Version] = field(default_factory=list)
 
     @property
     def chain(self) -> list[Node]:
@@ -124,20 +146,31 @@ class Node:
     def transcript(self) -> list[Message]:
         return [user(self.question), *([assistant(self.shown)] if self.shown else [])]
 
-
-def trusted(node: Node | None) -> list[tuple[int, Known]]:
-    """The checkpoints of `node` up to which its chain is shown as the agent knows it."""
-    if node is None:
-        return [(0, Known())]
-    pairs = zip(node.accounts, (one.shown for one in node.chain), strict=True)
-    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-    return [checkpoint for checkpoint in node.checkpoints if checkpoint[0] <= same]
+    def versions_shown(self, stored: Version) -> Iterator[tuple[Version, Version]]:
+        """Those that can be what is shown, and what they are then: `stored` on the branch first, then the newest."""
+        versions = [stored, *reversed(self.versions)]
+        yield from ((version, version) for version in versions if version.text == self.shown)
+        parts = ((version, version.as_far_as(self.question, self.shown)) for version in versions)
+        yield from ((version, part) for version, part in parts if part)
 
 
-def untrusted(node: Node | None) -> list[Message]:
-    """What the chain of `node` shows after those."""
-    chain = node.chain if node else []
-    return [message for one in chain[trusted(node)[-1][0] :] for message in one.transcript]
+class Branch(NamedTuple):
+    """What an agent knows of a branch as it is shown. `stored` is the version of the last answer on which the
+    next stands, `shown` that or a part of it, None where the answer is only told."""
+
+    known: Known
+    stored: Version | None = None
+    shown: Version | None = None
+
+    @classmethod
+    def of(cls, node: Node | None, stored: Version | None = None) -> Branch:
+        if node is None:
+            return cls(Known())
+        latest = stored or node.versions[-1]
+        stored, shown = next(node.versions_shown(latest), (latest, None))
+        before = cls.of(node.before, stored.before).known
+        added = shown.added if shown else tuple(node.transcript)
+        return cls(Known((*before.messages, *added), shown.state if shown else before.state), stored, shown)
 
 
 class Talk(RuleBasedStateMachine):
@@ -213,16 +246,16 @@ class Talk(RuleBasedStateMachine):
         """A new message, an edited one or the same again, and one answer or several side by side."""
         before = self.nodes[after % len(self.nodes)] if self.nodes and after is not None else None
         said = [message for node in (before.chain if before else []) for message in node.transcript]
-        asked = placed(trusted(before)[-1][1], [*untrusted(before), user(question)], "")
-        checkpoints, parent = trusted(before), str(before.number) if before else ""
+        branch = Branch.of(before)
+        asked = Asked(branch.known, (user(question),))
         nodes = [Node(next(self.numbers), before, question) for _ in these]
         requests = [
-            ([*said, user(question)], Place("chat", str(node.number), parent), plan)
+            ([*said, user(question)], Place("chat", str(node.number), str(before.number) if before else ""), plan)
             for node, plan in zip(nodes, these, strict=True)
         ]
         for given, index in self.run(*requests):
             self.check(given, asked)
-            self.answer(nodes[index], checkpoints, asked.after(given, these[index]), these[index])
+            self.answer(nodes[index], asked.after(given, these[index]), these[index], branch)
         self.nodes += nodes
 
     @rule(which=places, plan=plans)
@@ -232,21 +265,41 @@ class Talk(RuleBasedStateMachine):
             return
         node = shown[which % len(shown)]
         said = [message for one in node.chain for message in one.transcript]
-        asked = placed(trusted(node)[-1][1], untrusted(node), node.shown)
+        branch = Branch.of(node)
+        assert branch.stored is not None
+        before = Branch.of(node.before, branch.stored.before)
+        base = branch.shown
+        if base is not branch.stored and (base is None or base.base is None):
+            asked, base = Asked(before.known, (user(node.question),), node.shown), None
+        else:
+            asked = Asked(branch.known, (), node.shown)
+        if base is not None and base is not branch.stored:
+            node.versions.append(base)
         place = Place("chat", str(node.number), str(node.before.number) if node.before else "")
         ((given, _),) = self.run((said, place, plan))
         self.check(given, asked)
-        self.answer(node, trusted(node), asked.after(given, plan), plan)
+        known = asked.after(given, plan)
+        self.answer(node, known, plan, before, base)
 
-    def answer(self, node: Node, checkpoints: list[tuple[int, Known]], known: Known, plan: Plan) -> None:
+    def answer(self, node: Node, known: Known, plan: Plan, before: Branch, base: Version | None = None) -> None:
+        """What is known with a new answer of `node`, which stands on `before` or goes on with `base`."""
         node.shown += plan.said
-        node.checkpoints = [*checkpoints, (len(node.chain), known)]
-        node.accounts = [one.shown for one in node.chain]
+        added = known.messages[len(before.known.messages) :]
+        stopped = plan.outcome in ("breaks off", "is left")
+        node.versions.append(Version(node.shown, added, known.state, before.stored, base, stopped))
 
     @rule(which=places, text=st.sampled_from(["edited", "yes", "no"]))
     def edit_an_answer(self, which: int, text: str) -> None:
         if shown := [node for node in self.nodes if node.shown]:
             shown[which % len(shown)].shown = text
+
+    @rule(which=places, version=places, length=st.none() | places)
+    def show_an_older_answer(self, which: int, version: int, length: int | None) -> None:
+        """Or a part of one, as a front end has it where the process was killed or its client left."""
+        if self.nodes:
+            node = self.nodes[which % len(self.nodes)]
+            text = node.versions[version % len(node.versions)].text
+            node.shown = text if length is None else text[: length % (len(text) + 1)]
 
     # A client with a session, and one without, that send transcripts
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentllm.conversations.digest import extended
 from agentllm.conversations.position import Asked, Position, locate
 from agentllm.conversations.records import CONTINUE, StoredTurn, messages_of
 from agentllm.core import Message, ToolCall
@@ -35,6 +36,10 @@ def seen(position: Position) -> list[str]:
     """What the agent is given that a client sees too."""
     given = (*messages_of(position.path), *position.new, *position.prompt)
     return [message.content for message in given if message.role != "tool" and not message.tool_calls]
+
+
+def ids(position: Position) -> list[int]:
+    return [turn.id for turn in position.path]
 
 
 def chat() -> tuple[Tree, StoredTurn, StoredTurn, StoredTurn]:
@@ -127,14 +132,28 @@ class TestWhatThePersonSees:
         tree, one, _, _ = chat()
         shown = [*transcript([one]), user("u2"), assistant("a2, changed"), user("u3")]
         position = by_ids(tree, *shown, message="X", parent="A2")
-        assert (position.path, position.new) == ((one,), tuple(shown[2:]))
-        assert seen(position) == texts(shown)
+        assert (ids(position), position.new) == ([1, 2], (user("u3"),))
+        assert [*messages_of(position.path)] == [*messages_of([one]), *shown[2:4]]
+        assert position.asked == extended(BEGIN, shown)
 
-    def test_and_so_does_all_that_follows_it(self) -> None:
-        tree, _, _, _ = chat()
+    def test_and_what_the_agent_did_after_it_stays(self) -> None:
+        tree, _, two, three = chat()
         shown = [user("u1"), assistant("changed"), user("u2"), assistant("a2"), user("u3"), assistant("a3"), user("x")]
         position = by_ids(tree, *shown, message="X", parent="A3")
-        assert (position.path, position.new) == ((), tuple(shown))
+        assert (ids(position), position.new) == ([1, 2, 3], (user("x"),))
+        assert [*messages_of(position.path)] == [*shown[:2], *messages_of([two, three])]
+        assert position.asked == extended(BEGIN, shown)
+
+    def test_the_state_is_that_of_the_last_answer_that_is_as_the_agent_gave_it(self) -> None:
+        tree, one, two, _ = chat()
+        changed = [*transcript([one]), user("u2"), assistant("a2, changed"), user("x")]
+        position = by_ids(tree, *changed, message="X", parent="A2")
+        assert position.parent is not None
+        assert position.parent.state == one.state
+        before = [user("u1"), assistant("changed"), user("u2"), assistant("a2"), user("x")]
+        position = by_ids(tree, *before, message="X", parent="A2")
+        assert position.parent is not None
+        assert position.parent.state == two.state
 
     def test_an_answer_that_the_person_changed_is_continued_as_they_see_it(self) -> None:
         tree, one, _, _ = chat()

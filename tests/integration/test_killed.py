@@ -9,7 +9,8 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,37 @@ def test_a_store_that_stops_in_mid_stream_fails_the_answer_visibly(
     database.start()
     assert answer(with_postgres, "after") == "echo: after"
     assert [role for role, _ in asked(llm)] in (["user", "assistant", "user"], ["user", "user"])
+    assert asked(llm)[0] == ("user", SPEAK)
+
+
+HANGS = 12.0
+"""Seconds within which a request has ended whose store answers nothing."""
+
+
+def test_a_turn_whose_store_hangs_is_503_in_time_and_runs_nothing(
+    with_postgres: Proxy, database: Postgres, llm: ScriptedLLM
+) -> None:
+    assert answer(with_postgres, "before") == "echo: before"
+    llm.reset()
+    with database.hung(), ThreadPoolExecutor(4) as clients:
+        started = time.monotonic()
+        for response in clients.map(lambda chat: post(with_postgres, "lost", chat), ("chat", "chat", "b", "c")):
+            assert response.status_code == 503, response.text
+            assert "not available" in response.json()["error"]["message"]
+        assert time.monotonic() - started < HANGS
+    assert llm.requests() == []
+    assert answer(with_postgres, "after") == "echo: after"
+    assert asked(llm) == [("user", "before"), ("assistant", "echo: before"), ("user", "after")]
+
+
+def test_a_store_that_hangs_in_mid_stream_fails_the_answer_visibly(
+    with_postgres: Proxy, database: Postgres, llm: ScriptedLLM
+) -> None:
+    with ExitStack() as hung:
+        stream = Stream().read(with_postgres, SPEAK, during={100: lambda: hung.enter_context(database.hung())})
+        assert stream.error is not None
+        assert not stream.is_finished
+    assert answer(with_postgres, "after") == "echo: after"
     assert asked(llm)[0] == ("user", SPEAK)
 
 

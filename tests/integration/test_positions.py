@@ -485,14 +485,24 @@ def test_a_tool_s_use_is_seen_where_its_answer_was_continued(proxy: Proxy, llm: 
     assert seen(llm) == [*USED, GO_ON, ("assistant", "Really."), ("user", "two")]
 
 
-def test_a_branch_shows_that_an_answer_on_it_was_continued(proxy: Proxy, llm: ScriptedLLM) -> None:
-    chat = Chat(proxy)
-    first = chat.ask("one")
+def test_a_branch_has_the_tool_s_use_of_an_answer_on_it_that_was_continued(proxy: Proxy, llm: ScriptedLLM) -> None:
+    chat = Chat(proxy, "agno/tooled")
+    with_a_tool(llm)
+    first = chat.ask("20 + 22?")
     second = chat.ask("two", first)
-    llm.script(" and more")
+    as_it_was = chat.nodes[first].answer
+    llm.script(Reply.calling(ToolCall.of("add", a=1, b=1)), " Really.")
     chat.more_of(first)
-    chat.ask("three", second)
-    assert seen(llm) == talk("one", "echo: one and more", "two", "echo: two", "three")
+    more = [*USED, GO_ON, ("assistant", 'add({"a": 1, "b": 1})'), ("tool", "2"), ("assistant", "Really.")]
+    third = chat.ask("three", second)
+    assert seen(llm) == [*more, *chat.shown(second)[2:], ("user", "three")]
+    chat.ask("four", third)
+    assert seen(llm) == [*more, *chat.shown(third)[2:], ("user", "four")]
+    chat.again(second)
+    assert seen(llm) == [*more, ("user", "two")]
+    chat.nodes[first].answer = as_it_was
+    chat.ask("five", third)
+    assert seen(llm) == [*USED, *chat.shown(third)[2:], ("user", "five")]
 
 
 def test_a_tool_s_use_is_seen_in_its_session(client: OpenAI, llm: ScriptedLLM) -> None:

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import logging
 import os
-import socket
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
+from agentllm.conversations.line import hang_up
 from agentllm.conversations.process_locks import UNAVAILABLE, lock_key
 from agentllm.errors import StoreUnavailable
 
@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 ANSWER_SECONDS = 10.0
 """How long PostgreSQL may take to say whether a lock is free."""
+
+LATER_SECONDS = 0.25
+"""How long it may take while the one before still waits in vain, so that those in a line are told soon."""
 
 CLOSE_SECONDS = 2.0
 """How long `close` waits for what is under way."""
@@ -42,6 +45,8 @@ class AdvisoryLocks:
         url: SQLAlchemy's, of any driver; its options are libpq's. psycopg is installed where it came from `store_url`.
     """
 
+    _unanswered: Future[None] | None
+
     def __init__(self, url: sa.URL | str) -> None:
         self._url = sa.make_url(url)
         self._start()
@@ -52,14 +57,14 @@ class AdvisoryLocks:
         session, key = self._session, lock_key(name)
         attempt = session.submit(session.try_lock, key)
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(LATER_SECONDS if self._is_waiting() else ANSWER_SECONDS):
                 return await asyncio.wrap_future(attempt)
         except asyncio.CancelledError:
             session.submit(session.take_back, attempt, key)
             raise
         except TimeoutError:
-            session.submit(session.take_back, attempt, key)
-            log.error("PostgreSQL did not say within %g s whether a lock is free", ANSWER_SECONDS)
+            self._unanswered = session.submit(session.take_back, attempt, key)
+            log.error("PostgreSQL did not say in time whether a lock is free")
             raise StoreUnavailable(UNAVAILABLE) from None
 
     def unlock(self, name: str) -> None:
@@ -73,7 +78,12 @@ class AdvisoryLocks:
 
     def _start(self) -> None:
         self._session = _Session(self._url)
+        self._unanswered = None
         self._process = os.getpid()
+
+    def _is_waiting(self) -> bool:
+        """Whether what took too long before still waits."""
+        return self._unanswered is not None and not self._unanswered.done()
 
     def _is_forked(self) -> bool:
         """Whether the session is another process's: its thread and its connection stayed there."""
@@ -133,8 +143,8 @@ class _Session:
         except RuntimeError:
             return  # closed before
         self._thread.shutdown(wait=False)
-        if wait([closed], CLOSE_SECONDS).not_done:
-            self._hang_up()
+        if wait([closed], CLOSE_SECONDS).not_done and (connection := self._connection):
+            hang_up(connection)
 
     def _take(self, connection: psycopg.Connection[tuple[bool]], key: int) -> bool:
         row = connection.execute("SELECT pg_try_advisory_lock(%s::bigint)", [key]).fetchone()
@@ -162,13 +172,6 @@ class _Session:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-    def _hang_up(self) -> None:
-        """End what the thread waits for, from another thread."""
-        with contextlib.suppress(Exception):
-            if connection := self._connection:
-                with socket.socket(fileno=os.dup(connection.fileno())) as line:
-                    line.shutdown(socket.SHUT_RDWR)
 
 
 def _parameters(url: sa.URL) -> dict[str, Any]:

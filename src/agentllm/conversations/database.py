@@ -12,22 +12,28 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from contextlib import nullcontext
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
+from agentllm.conversations.job import LOOK, UNAVAILABLE, Job, Work
+from agentllm.conversations.line import Line
 from agentllm.errors import StoreUnavailable
 
 log = logging.getLogger("agentllm.store")
 
 T = TypeVar("T")
-Work = Callable[[sa.Connection], T]
 
 BUSY_SECONDS = 5.0
 """How long SQLite waits for another process to finish writing."""
+
+CONNECT_SECONDS = 5
+"""How long PostgreSQL may take to let a connection in, at each of its addresses."""
+
+ANSWER_SECONDS = 8.0
+"""How long PostgreSQL may take for what is asked of it, before it counts as one that cannot be reached."""
 
 MOST_TOGETHER = 64
 """Pieces of work in one transaction."""
@@ -38,61 +44,40 @@ SOON = 0.25
 _PAUSE = 0.05
 
 
-@dataclass(slots=True, eq=False)
-class _Job(Generic[T]):
-    work: Work[T]
-    patience: float
-    asked_at: float = field(default_factory=time.monotonic)
-    loop: asyncio.AbstractEventLoop | None = None
-    future: asyncio.Future[T] | None = None
-
-    def succeed(self, result: T) -> None:
-        self._tell(lambda future: future.set_result(result))
-
-    def fail(self, error: Exception) -> None:
-        self._tell(lambda future: future.set_exception(error))
-
-    def _tell(self, tell: Callable[[asyncio.Future[T]], None]) -> None:
-        future = self.future
-        if self.loop is None or future is None:
-            return
-
-        def told() -> None:
-            if not future.done():
-                tell(future)
-
-        try:
-            self.loop.call_soon_threadsafe(told)
-        except RuntimeError:
-            log.debug("the event loop that waited for the store is closed")
-
-
 class Database:
     """May be used from several event loops at once. What is asked for is done even if its caller goes away."""
 
     def __init__(self, url: sa.URL) -> None:
         self._url = url
-        self._jobs: collections.deque[_Job[Any]] = collections.deque()
+        self._jobs: collections.deque[Job[Any]] = collections.deque()
         self._wakes = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = False
+        self._line = None if _is_sqlite(url) else Line()
 
     async def run(self, work: Work[T], *, patience: float) -> T:
         """Do `work` in a transaction. It may be called more than once, and sees what was undone in between.
 
-        A database that cannot be reached or is locked is tried again for `patience` seconds.
+        A database that cannot be reached or is locked is tried again for `patience` seconds. A server that
+        does not answer cannot be reached; that is known after `ANSWER_SECONDS`.
 
         Raises:
             StoreUnavailable: it still cannot be; nothing of `work` is in the database.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
-        self._add(_Job(work, patience, loop=loop, future=done))
-        return await done
+        job = Job(work, patience, loop=loop, future=done)
+        self._add(job)
+        watch = None if self._line is None else loop.call_later(LOOK, job.watch, self._line, ANSWER_SECONDS)
+        try:
+            return await done
+        finally:
+            if watch is not None:
+                watch.cancel()
 
     def run_soon(self, work: Work[object]) -> None:
         """Do `work` within `SOON` seconds, if the database can be reached; nothing is said if it cannot."""
-        self._add(_Job(work, 0.0))
+        self._add(Job(work, 0.0))
 
     def close(self) -> None:
         """Do what is still asked for, and let go of the database; waits at most a few seconds."""
@@ -103,7 +88,7 @@ class Database:
         if thread is not None:
             thread.join(BUSY_SECONDS)
 
-    def _add(self, job: _Job[Any]) -> None:
+    def _add(self, job: Job[Any]) -> None:
         with self._wakes:
             if self._thread is None:
                 self._closing = False
@@ -115,11 +100,13 @@ class Database:
 
     def _serve(self) -> None:
         engine = make_engine(self._url)
+        if self._line is not None:
+            self._line.follow(engine)
         while jobs := self._take():
-            _do(engine, jobs)
+            _do(engine, jobs, self._line)
         engine.dispose()
 
-    def _take(self) -> list[_Job[Any]]:
+    def _take(self) -> list[Job[Any]]:
         """The next pieces of work; none where the thread is to end, which takes no more from then on."""
         with self._wakes:
             while not self._is_urgent():
@@ -142,8 +129,8 @@ def make_engine(url: sa.URL) -> sa.Engine:
     Every transaction of SQLite begins by taking the right to write: one that reads first and finds
     another process writing would otherwise fail at once. Connections with the option `only_reads` do not.
     """
-    is_sqlite = url.get_backend_name() == "sqlite"
-    options = {"timeout": BUSY_SECONDS} if is_sqlite else {"connect_timeout": 5}
+    is_sqlite = _is_sqlite(url)
+    options = {"timeout": BUSY_SECONDS} if is_sqlite else {"connect_timeout": CONNECT_SECONDS}
     engine = sa.create_engine(url, connect_args=options, pool_size=1, max_overflow=0, hide_parameters=True)
     if is_sqlite:
         sa.event.listen(engine, "connect", _set_up_sqlite)
@@ -155,6 +142,10 @@ def reason(error: Exception) -> str:
     """What went wrong, in a line without SQL and its parameters, which hold what people said."""
     cause = getattr(error, "orig", None) or error
     return (str(getattr(cause, "strerror", None) or cause).splitlines() or [type(error).__name__])[0]
+
+
+def _is_sqlite(url: sa.URL) -> bool:
+    return url.get_backend_name() == "sqlite"
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
@@ -178,36 +169,38 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _do(engine: sa.Engine, jobs: list[_Job[Any]]) -> None:
+def _do(engine: sa.Engine, jobs: list[Job[Any]], line: Line | None) -> None:
     """Do `jobs` in one transaction, one by one where one of them spoils it, and again while one has patience."""
-    while jobs:
-        has_begun = False
+    while jobs := [job for job in jobs if not job.is_withdrawn]:
+        begun: list[Job[Any]] = []
         try:
-            with engine.begin() as connection:
-                has_begun = True
-                results = [job.work(connection) for job in jobs]
+            with line.attempt() if line else nullcontext(), engine.begin() as connection:
+                begun = [job for job in jobs if job.begin()]
+                results = [job.work(connection) for job in begun]
         except Exception as error:
-            if len(jobs) > 1 and has_begun and not getattr(error, "connection_invalidated", False):
-                log.debug("the work of %d turns is done one by one after %s", len(jobs), type(error).__name__)
-                for job in jobs:
-                    _do(engine, [job])
+            for job in begun:
+                job.wait()
+            if len(begun) > 1 and not getattr(error, "connection_invalidated", False):
+                log.debug("the work of %d turns is done one by one after %s", len(begun), type(error).__name__)
+                for job in begun:
+                    _do(engine, [job], line)
                 return
             jobs = _those_with_patience(jobs, error)
             if jobs:
                 time.sleep(_PAUSE)
         else:
-            for job, result in zip(jobs, results, strict=True):
+            for job, result in zip(begun, results, strict=True):
                 job.succeed(result)
             return
 
 
-def _those_with_patience(jobs: list[_Job[Any]], error: Exception) -> list[_Job[Any]]:
+def _those_with_patience(jobs: list[Job[Any]], error: Exception) -> list[Job[Any]]:
     """The jobs that are worth another try after `error`; the others have failed."""
     can_pass, now = isinstance(error, (OperationalError, InterfaceError)), time.monotonic()
     failed = [job for job in jobs if not can_pass or now - job.asked_at >= job.patience]
     if failed and isinstance(error, (SQLAlchemyError, TypeError, ValueError)):
         log.error("the store of conversations failed: %s", reason(error))
-        error = StoreUnavailable("The conversation could not be stored: its store is not available.")
+        error = StoreUnavailable(UNAVAILABLE)
     for job in failed:
         job.fail(error)
     return [job for job in jobs if job not in failed]

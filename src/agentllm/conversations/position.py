@@ -8,17 +8,18 @@ given; else a beginning.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 from agentllm.conversations.digest import extended
 from agentllm.conversations.records import CONTINUE, StoredTurn
+from agentllm.conversations.seen import Versions, as_seen
 from agentllm.core import Message
 
 INSTRUCTION_ROLES = frozenset({"system", "developer"})
 
 
-class Reader(Protocol):
+class Reader(Versions, Protocol):
     """The turns of one conversation."""
 
     def newest(self) -> StoredTurn | None:
@@ -32,9 +33,6 @@ class Reader(Protocol):
 
     def by_digest(self, digests: Sequence[str]) -> StoredTurn | None:
         """The newest turn after which the conversation has the last of `digests` that is found."""
-
-    def path(self, turn: StoredTurn) -> list[StoredTurn]:
-        """`turn` and the turns before it, oldest first, no more than an agent is given again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The `path` of turns before, oldest first, and the `new` messages after it.
+    """The `path` of turns before as they are seen, oldest first, and the `new` messages after it.
 
     Where nothing is new, more of the last turn's answer is wanted; with `begun`, more of that
     answer to the new messages, which is not among the stored ones.
@@ -126,8 +124,8 @@ def locate(asked: Asked, turns: Reader) -> Position:
 
 
 def _by_ids(asked: Asked, turns: Reader) -> Position | None:
-    """A front end's ids place a request, except that an answer which the person changed counts as they see it,
-    and results of calls that the answer did not make are of the calls that the front end shows."""
+    """A front end's ids place a request, except that results of calls that the answer did not make are of the
+    calls that the front end shows."""
     if asked.continues or asked.results:
         before: str | None = asked.message_id
         new = asked.results
@@ -138,7 +136,7 @@ def _by_ids(asked: Asked, turns: Reader) -> Position | None:
     turn = turns.by_message(before or "")
     if turn is None or not {result.tool_call_id for result in asked.results}.issubset(turn.calls):
         return None
-    return _as_seen(_placed(turns.path(turn), new, asked.begin), asked)
+    return _as_seen(turns.path(turn), new, asked, turns)
 
 
 def _by_transcript(asked: Asked, turns: Reader) -> Position:
@@ -146,7 +144,13 @@ def _by_transcript(asked: Asked, turns: Reader) -> Position:
     turn = turns.by_digest(list(digests)) if digests else None
     if turn is None or turn.digest is None:
         return _placed((), asked.messages, asked.begin)
-    return _placed(turns.path(turn), asked.messages[digests[turn.digest] :], asked.begin)
+    return _as_seen(turns.path(turn), asked.messages[digests[turn.digest] :], asked, turns)
+
+
+def _as_seen(path: Sequence[StoredTurn], new: tuple[Message, ...], asked: Asked, turns: Reader) -> Position:
+    shown = asked.messages[: len(asked.messages) - len(new)]
+    seen = as_seen(path, shown, new, asked.begin, turns)
+    return _placed((), asked.messages, asked.begin) if seen is None else _placed(*seen, asked.begin)
 
 
 def _placed(path: Sequence[StoredTurn], new: tuple[Message, ...], begin: str) -> Position:
@@ -162,57 +166,3 @@ def _holds_answers(messages: Sequence[Message]) -> bool:
 def _last_question(messages: Sequence[Message]) -> int:
     """Where the person spoke last; what comes after are calls of tools for them, and results."""
     return max((index for index, message in enumerate(messages) if message.role == "user"), default=-1)
-
-
-class _Said(NamedTuple):
-    """A question's place, of its turn on a path or of itself in a transcript, and the text of the answer to it."""
-
-    place: int
-    answer: str
-
-
-def _as_seen(position: Position, asked: Asked) -> Position:
-    """`position`, or from the first turn on that the client shows otherwise, what the client shows.
-
-    Answers are compared, white space aside, and not questions, which front ends send with more around
-    them than the person wrote. Turns from before what the client shows are not of its conversation.
-    """
-    stored = _said_on(position.path)
-    shown = _said_in(asked.messages[: len(asked.messages) - len(position.new)])
-    if len(shown) > len(stored) and position.path[0].parent is None:
-        return _placed((), asked.messages, asked.begin)
-    pairs = list(zip(reversed(stored), reversed(shown), strict=False))[::-1]
-    if not pairs:
-        return position
-    first = pairs[0][0].place
-    for (place, answer), seen in pairs:
-        if "".join(answer.split()) != "".join(seen.answer.split()):
-            start = next(first_seen.place for first_of_turn, first_seen in pairs if first_of_turn.place == place)
-            return _placed(position.path[first:place], asked.messages[start:], asked.begin)
-    return replace(position, path=position.path[first:])
-
-
-def _said_in(messages: Sequence[Message]) -> list[_Said]:
-    said: list[_Said] = []
-    for index, message in enumerate(messages):
-        _add(message, said, index if said else 0)
-    return said
-
-
-def _said_on(path: Sequence[StoredTurn]) -> list[_Said]:
-    """As a client shows it: where a turn goes on with an answer, all of it in one."""
-    said: list[_Said] = []
-    for index, turn in enumerate(path):
-        if turn.input:
-            for message in (*turn.input, Message("assistant", turn.answer)):
-                _add(message, said, index)
-        else:
-            said[-1:] = [_Said(said[-1].place if said else index, turn.answer)]
-    return said
-
-
-def _add(message: Message, said: list[_Said], place: int) -> None:
-    if message.role == "user":
-        said.append(_Said(place, ""))
-    elif message.role == "assistant" and said:
-        said[-1] = _Said(said[-1].place, said[-1].answer + message.content)

@@ -12,12 +12,11 @@ _HERE = turns.c.conversation == sa.bindparam("conversation")
 LAST = sa.select(*_COLUMNS).where(_HERE).order_by(turns.c.id.desc()).limit(1)
 NEWEST = sa.select(*_COLUMNS).where(_HERE, turns.c.status != "failed").order_by(turns.c.id.desc()).limit(1)
 RUNNING = sa.select(*_COLUMNS).where(_HERE, IS_RUNNING)
-BY_MESSAGE = (
-    sa.select(*_COLUMNS)
-    .where(_HERE, turns.c.message_id == sa.bindparam("message_id"))
-    .order_by(turns.c.id.desc())
-    .limit(1)
+_OF_MESSAGE = (
+    sa.select(*_COLUMNS).where(_HERE, turns.c.message_id == sa.bindparam("message_id")).order_by(turns.c.id.desc())
 )
+BY_MESSAGE = _OF_MESSAGE.limit(1)
+VERSIONS = _OF_MESSAGE.limit(sa.bindparam("versions"))
 BY_ANSWER = sa.select(*_COLUMNS).where(_HERE, turns.c.answer_id == sa.bindparam("answer_id")).limit(1)
 CONVERSATION_OF = (
     sa.select(turns.c.conversation)
@@ -43,6 +42,7 @@ GIVE_UP = (
     .where(_THIS, turns.c.status == "running")
     .values({name: sa.bindparam(name) for name in ("status", "answer", "digest")})
 )
+ANSWER = sa.select(turns.c.answer).where(_THIS)
 
 
 def _path_query() -> sa.Select[tuple[object, ...]]:

@@ -16,6 +16,9 @@ FIRST_LOOK = 1
 MOST_IN_A_LOOK = 512
 """How many of a transcript's answers are looked for at once, from the last back: at first, and at most."""
 
+MOST_VERSIONS = 64
+"""How many turns of one message of a front end are looked at, of an answer that was continued again and again."""
+
 
 class Turns:
     """Implements `agentllm.conversations.position.Reader`.
@@ -41,6 +44,11 @@ class Turns:
 
     def by_message(self, message_id: str) -> StoredTurn | None:
         return self._one(queries.BY_MESSAGE, message_id=message_id)
+
+    def versions(self, message_id: str) -> list[StoredTurn]:
+        """No more than `MOST_VERSIONS`."""
+        wanted = {"conversation": self._conversation, "message_id": message_id, "versions": MOST_VERSIONS}
+        return [stored_turn(row) for row in self._connection.execute(queries.VERSIONS, wanted)]
 
     def by_answer(self, answer_id: str) -> StoredTurn | None:
         return self._one(queries.BY_ANSWER, answer_id=answer_id)

@@ -22,7 +22,7 @@ from agentllm.conversations.position import Asked, Position, locate
 from agentllm.conversations.reader import Turns, from_the_end, stored_turn
 from agentllm.conversations.records import Status, StoredTurn, swap_to_json, to_json
 from agentllm.conversations.results import check_results
-from agentllm.conversations.schema import conversations, upgrade
+from agentllm.conversations.schema import conversations, turns, upgrade
 from agentllm.core import JsonObject, Message, Swap, ToolCall
 from agentllm.errors import ConfigurationError, StoreUnavailable
 
@@ -152,17 +152,18 @@ class Store:
             pending = reader.pending_of(position)
             *before, last = [turn.calls for turn in position.path] or [()]
             check_results(last, position.new, closed_calls=chain.from_iterable(before))
+            parent = position.parent
             values = {
                 "conversation": place.conversation,
-                "parent": position.parent and position.parent.id,
+                "parent": parent and _continued(connection, place, position, parent),
                 "status": "running",
                 "message_id": asked.message_id,
                 "asked": position.asked,
                 "input": to_json(position.new),
                 "output": [],
                 "answer": position.said_before,
-                "state": position.parent and position.parent.state,
-                "swap": swap_to_json(position.parent.swap) if position.parent else None,
+                "state": parent and parent.state,
+                "swap": swap_to_json(parent.swap) if parent else None,
                 "answer_id": answer_id,
             }
             return Begun(connection.execute(queries.INSERT, values).scalar_one(), position, pending)
@@ -237,6 +238,29 @@ def _interrupt(connection: sa.Connection, turn: StoredTurn) -> None:
     digest = _digest(turn.asked, Message("assistant", turn.answer))
     values = {"status": "interrupted", "answer": turn.answer, "digest": digest}
     connection.execute(queries.GIVE_UP, {"turn": turn.id, **values})
+
+
+def _continued(connection: sa.Connection, place: Place, position: Position, parent: StoredTurn) -> int:
+    """The turn to stand on. Where more of an answer is wanted that was stopped, and of which the client has
+    another part than was stored, that is stored as it has it."""
+    if position.new or parent.status != "interrupted":
+        return parent.id
+    if connection.execute(queries.ANSWER, {"turn": parent.id}).scalar_one() == parent.answer:
+        return parent.id
+    values = {
+        "conversation": place.conversation,
+        "parent": parent.parent,
+        "status": parent.status,
+        "message_id": parent.message_id,
+        "asked": parent.asked,
+        "digest": parent.digest,
+        "input": to_json(parent.input),
+        "output": [],
+        "answer": parent.answer,
+        "state": parent.state,
+        "swap": swap_to_json(parent.swap),
+    }
+    return int(connection.execute(turns.insert().returning(turns.c.id), values).scalar_one())
 
 
 def interrupt_running(connection: sa.Connection, conversation: str) -> int:

@@ -25,7 +25,16 @@ from agentllm.hotswap.in_force import in_force
 from agentllm.llm.default import model_from_name
 from agentllm.runtimes.agno.calls import AgentCalls
 from agentllm.runtimes.agno.instructions import add_instructions
-from agentllm.runtimes.agno.model import WholeCall, calls_of, for_run, is_gemini, let_swap, share_choice, tell
+from agentllm.runtimes.agno.model import (
+    WholeCall,
+    calls_of,
+    for_run,
+    is_gemini,
+    keep_progress,
+    let_swap,
+    share_choice,
+    tell,
+)
 from agentllm.runtimes.agno.output import ask_in_form
 from agentllm.runtimes.agno.parameters import set_parameters
 from agentllm.runtimes.agno.tool_choice import calling
@@ -98,6 +107,8 @@ class Swapped:
         model = for_run(model_from_name(name), self._calls)
         set_parameters(model, turn.parameters, drop_unsupported=turn.drop_unsupported)
         tell(model, calling(model, turn))
+        if turn.pending is not None:
+            keep_progress(model)
         return model, ask_in_form(model, turn.output_format, turn.id) if turn.output_format else ""
 
     async def _system(self, prompt: str) -> AgnoMessage:
