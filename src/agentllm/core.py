@@ -231,7 +231,8 @@ class Turn:
 
     `client_tools` are offered to the agent beside its own. `pending` is that of the `Finished`
     which this turn goes on from, and `decisions` are what became of its questions. `swap` is what is
-    in force when the turn begins.
+    in force when the turn begins. Without `may_decide` the newest message answers no question, whatever
+    it says.
     """
 
     id: str
@@ -251,6 +252,7 @@ class Turn:
     pending: JsonObject | None = None
     decisions: tuple[Decision, ...] = ()
     swap: Swap = Swap()
+    may_decide: bool = True
 
 
 @dataclass(frozen=True, slots=True)
