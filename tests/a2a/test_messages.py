@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from a2a.types import Message, Part
+from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Value
 
 from agentllm.a2a.messages import content_of, media_parts, without_bytes
@@ -12,10 +13,8 @@ from agentllm.errors import InvalidRequest
 from agentllm.gateway.parts import Content, Parts
 
 
-def value(of: object) -> Value:
-    made = Value()
-    made.struct_value.update(of)
-    return made
+def value(text: str) -> Value:
+    return json_format.Parse(text, Value())
 
 
 def read(*parts: Part) -> Content:
@@ -28,7 +27,8 @@ def test_texts_stand_in_lines_of_their_own() -> None:
 
 
 def test_data_is_told_as_json_with_whole_numbers() -> None:
-    assert read(Part(data=value({"a": [1, 2.5, {"b": "é"}]}))).text == '{"a": [1, 2.5, {"b": "é"}]}'
+    text = '{"a": [1, 2.5, {"b": "é"}]}'
+    assert read(Part(data=value(text))).text == text
 
 
 @pytest.mark.parametrize("declared", ["application/pdf", ""])
