@@ -14,10 +14,9 @@ from fastapi import HTTPException
 from litellm.proxy._types import ProxyException, UserAPIKeyAuth
 from litellm.proxy.litellm_pre_call_utils import LiteLLMProxyRequestSetup
 
-from agentllm.core import Agent, Caller, Event, Json, Message, Turn
+from agentllm.core import Agent, Caller, Event, Message, Turn
 from agentllm.errors import AgentLLMError, InvalidRequest
 from agentllm.gateway.answer_ids import ANSWER_ID_PREFIX
-from agentllm.gateway.callers import caller_of
 from agentllm.gateway.chunks import Answer
 from agentllm.gateway.coalesce import coalesce
 from agentllm.gateway.failures import as_ours
@@ -27,6 +26,7 @@ from agentllm.gateway.part_forms import urls_in
 from agentllm.gateway.parts import Parts
 from agentllm.gateway.places import SESSION_HEADER, place_of
 from agentllm.gateway.repeats import idempotency_key
+from agentllm.gateway.request import Request
 
 if TYPE_CHECKING:
     from agentllm.a2a.asker import Received
@@ -55,21 +55,20 @@ class ProxyAsker:
         return self.served.name
 
     @cached_property
-    def metadata(self) -> Mapping[str, Any]:
-        """What LiteLLM would note of the caller on a request for a model."""
-        data: dict[str, Any] = {"metadata": {}}
+    def request(self) -> Request:
+        """The request for a chat that LiteLLM would make of it, without messages."""
+        data: dict[str, Any] = {"metadata": {"headers": self.headers}}
         LiteLLMProxyRequestSetup.add_user_api_key_auth_to_request_metadata(data, self.key, "metadata")
-        found: Mapping[str, Any] = data["metadata"]
-        return found
+        return Request({"model": self.agent, "messages": [], "optional_params": {}, "litellm_params": data})
 
-    @cached_property
+    @property
     def caller(self) -> Caller:
         """Whom the proxy authenticated.
 
         Raises:
             AuthenticationFailed, InvalidRequest: as `caller_of`.
         """
-        return caller_of(self.metadata, self.headers)
+        return self.request.caller
 
     def check(self) -> None:
         """See that it can be told who asks, and whether they did before.
@@ -104,8 +103,7 @@ class ProxyAsker:
         """See `agentllm.a2a.asker.Asker.run`."""
         try:
             answer = Answer(self.agent, f"{ANSWER_ID_PREFIX}{turn.id}")
-            key = idempotency_key(self.headers)
-            events = self.handler.begin(self.served, turn, self._caller_metadata, answer, key=key)
+            events = self.handler.begin(self.served, turn, self.request, answer)
             async with aclosing(coalesce(events, hold=HOLD)) as joined:
                 async for event in joined:
                     yield event
@@ -114,11 +112,6 @@ class ProxyAsker:
             kind, status = type(failure).__name__, failure.status
             log.warning("turn %s of agent %r failed: %s, status %d", turn.id, self.agent, kind, status)
             raise failure from None
-
-    @property
-    def _caller_metadata(self) -> Mapping[str, Json]:
-        names = (name for name in self.metadata if name.startswith("user_api_key"))
-        return {name: self.metadata[name] for name in names if isinstance(self.metadata[name], (str, int, float))}
 
     def _new_context(self) -> str:
         """A context for a message that names none; the same for a repeated one, which has the same Idempotency-Key."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
@@ -13,7 +13,7 @@ from litellm.types.utils import ModelResponse
 
 from agentllm.catalog import Catalog
 from agentllm.conversations import Conversations
-from agentllm.core import Agent, Event, Finished, Json, Runtime, Text, Turn, Usage
+from agentllm.core import Agent, Event, Finished, Runtime, Text, Turn, Usage
 from agentllm.errors import AgentUnavailable, RunTimedOut
 from agentllm.gateway.answer_ids import ANSWER_ID_PREFIX
 from agentllm.gateway.bridge import HomeLoop
@@ -148,31 +148,27 @@ class AgentHandler(CustomLLM):
         if task := request.background_task(stream=stream):
             return _within(run_task(task, request, self._task_model, stream=stream), limit, agent.name)
         turn = request.turn(stream=stream, front_end_tools=agent.runtime.takes_front_end_tools)
-        key = idempotency_key(request.headers)
-        return self.begin(agent, turn, request.caller_metadata, answer, key=key, limit=limit)
+        return self.begin(agent, turn, request, answer, limit=limit)
 
     def begin(
-        self,
-        agent: Agent,
-        turn: Turn,
-        caller_metadata: Mapping[str, Json],
-        answer: Answer,
-        *,
-        key: str | None,
-        limit: float | None = None,
+        self, agent: Agent, turn: Turn, request: Request, answer: Answer, *, limit: float | None = None
     ) -> AsyncGenerator[Event, None]:
-        """The events of `turn`, through whichever protocol it came, within `limit` seconds or those of the settings.
+        """The events of `turn`, which `request` asks for, within `limit` seconds or those of the settings.
 
-        `answer` gets the id and time of the first turn with the same Idempotency-Key `key`. Whatever is wrong is
-        raised while the events are read.
+        `request` says who asks and under which Idempotency-Key; `answer` gets the id and time of the first answer
+        under it.
+
+        Raises:
+            InvalidRequest: the Idempotency-Key is none; all else is raised when the events are read.
         """
         limit = self._run_timeout if limit is None else limit
-        CALLER_METADATA.set(caller_metadata)
+        CALLER_METADATA.set(request.caller_metadata)
 
         def run(runtime: Runtime) -> AsyncGenerator[Event, None]:
             log.info("turn %s of agent %s begins", turn.id, agent.name)
             return _within(self._conversations.run(Asking(structured(runtime)), turn), limit, agent.name)
 
+        key = idempotency_key(request.headers)
         if key is None:
             return run(agent.runtime)
         return self._once(self._idempotency.join(key, turn, agent.runtime, run, patience=limit), answer)
