@@ -157,10 +157,7 @@ class _Answer:
         if self._state in ENDED and self._state != TaskState.TASK_STATE_COMPLETED:
             told = MessageToDict(self._metadata).get(METADATA, {}) if self._metadata is not None else {}
             status = int(told.get("error", {}).get("status", 500))
-            said = self._said or "The agent failed and does not say why."
-            if status == 401:
-                raise AuthenticationFailed(said)
-            raise Refused(said, status=status)
+            raise Refused(self._said or "The agent failed and does not say why.", status=status)
 
     def _take_task(self, task: Task) -> None:
         self.task_id = task.id
