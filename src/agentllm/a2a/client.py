@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -179,8 +179,8 @@ class _Answer:
         return text[before:] if goes_on else f"\n{text}"
 
 
-def _text(parts: object) -> str:
-    return text_of(part for part in parts if isinstance(part, Part) and not part.metadata.fields[_THOUGHT].bool_value)  # type: ignore[attr-defined]
+def _text(parts: Iterable[Part]) -> str:
+    return text_of(part for part in parts if not MessageToDict(part.metadata).get(_THOUGHT))
 
 
 def _card_place(url: str) -> tuple[str, str | None]:
