@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentllm.errors import AgentLLMError, AuthenticationFailed, ConfigurationError
+from agentllm.core import Change
+from agentllm.errors import AgentLLMError, AuthenticationFailed, ConfigurationError, InvalidRequest
 
 if TYPE_CHECKING:
     from agentllm.a2a.client import AgentClient
@@ -38,14 +39,16 @@ def hotswap(
     Ends with 3 where nothing answers, 4 where there is no agent, 5 where it takes too long, 6 where a model or
     prompt is refused, 7 where the key is, and 1 where the agent fails.
     """
-    controls = _controls(_named(model, model_id), prompt)
-    last = "[HOTSWAP:GET_CONFIG]" if config else None
-    if not controls and message is None and last is None:
+    model = _named(model, model_id)
+    if model is None and prompt is None and message is None and not config:
         raise ConfigurationError("There is nothing to do. Give --model, --prompt, --message or --config.")
     if importlib.util.find_spec("a2a") is None:
         raise ConfigurationError("This command needs the extra: `pip install 'agentllm[a2a]'`.")
+    from agentllm.hotswap.grammar import write_control
+
+    texts = [*([] if message is None else [message]), *([write_control(())] if config else [])]
     try:
-        asyncio.run(_talk(url, controls, [text for text in (message, last) if text is not None], context, timeout, key))
+        asyncio.run(_talk(url, _controls(model, prompt), texts, context, timeout, key))
     except AgentLLMError as error:
         typer.echo(f"agentllm: {error.message}", err=True)
         raise typer.Exit(_exit_code(error)) from None
@@ -64,8 +67,19 @@ def _named(model: str | None, model_id: str | None) -> str | None:
 
 
 def _controls(model: str | None, prompt: str | None) -> list[str]:
-    given = [("MODEL", model), ("PROMPT", prompt)]
-    return [f"[HOTSWAP:{what}:{value}]" for what, value in given if value is not None]
+    """The control messages that set what is given.
+
+    Raises:
+        _NotSet: it cannot stand in one.
+    """
+    from agentllm.hotswap.grammar import write_control
+
+    changes = [Change("model", model)] if model is not None else []
+    changes += [Change("prompt", prompt)] if prompt is not None else []
+    try:
+        return [write_control([change]) for change in changes]
+    except InvalidRequest as error:
+        raise _NotSet(error.message) from None
 
 
 async def _talk(

@@ -63,7 +63,7 @@ class Place:
 
 def environment_of(folder: Path, llm: ScriptedLLM) -> dict[str, str]:
     shared = {"AGENTLLM_KEYS": str(folder / "keys.yaml"), "APPROVING_DID": str(folder / "did")}
-    return {**llm_environment(llm), **shared}
+    return {**llm_environment(llm), **shared, "AGENTLLM_SWAP_MODELS": "openai/*"}
 
 
 @pytest.fixture(scope="module")
@@ -284,6 +284,21 @@ async def test_a_picture_is_taken_and_kept_out_of_the_history(place: Place, llm:
     history = told.task.history[0]
     assert history.parts[0].text == "look"
     assert "dot.png" in history.parts[1].text
+
+
+async def test_a_message_s_metadata_sets_model_and_prompt_for_its_context(place: Place, llm: ScriptedLLM) -> None:
+    request = message("hi", context=new())
+    request.message.metadata.update({"agentllm": {"model": "openai/gpt-4o", "prompt": "Be kind."}})
+    async with client_of(place, "echo") as client:
+        responses = [response async for response in client.send_message(request)]
+        (sent,) = llm.requests()
+        assert sent.model == "gpt-4o"
+        assert sent.body["messages"][0]["content"] == "Be kind."
+        await send(client, "and now?", context=request.message.context_id)
+        assert llm.requests()[-1].model == "gpt-4o"
+        await send(client, "and elsewhere?")
+        assert llm.requests()[-1].model == "gpt-scripted"
+    assert "Be kind." not in str(responses[-1])
 
 
 # What goes wrong

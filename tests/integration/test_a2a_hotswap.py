@@ -127,6 +127,7 @@ def test_an_answer_is_printed_as_it_comes(url: str) -> None:
         (("--model", "anthropic", "claude"), 6, "openai/*"),
         (("--message", "!pace 10\n!tokens 100", "--timeout", "1"), 5, "--timeout"),
         (("--message", "a wrong key of the provider"), 1, "gpt-scripted"),
+        (("--model", "openai/[gpt]"), 6, "HOTSWAP:MODEL"),
         ((), 2, "--message"),
         (("--model", "openai/gpt-4o", "again"), 2, "again"),
     ],

@@ -27,6 +27,7 @@ from agentllm.gateway.parts import Parts
 from agentllm.gateway.places import SESSION_HEADER, place_of
 from agentllm.gateway.repeats import idempotency_key
 from agentllm.gateway.request import Request
+from agentllm.gateway.swaps import changes_of
 
 if TYPE_CHECKING:
     from agentllm.a2a.asker import Received
@@ -97,6 +98,7 @@ class ProxyAsker:
             messages=(Message("user", content.text, media=content.media),),
             stream=True,
             place=place,
+            changes=changes_of(received.metadata),
         )
 
     async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
