@@ -30,6 +30,7 @@ def test_a_fresh_machine_needs_no_setting() -> None:
     assert settings.keys is None
     assert settings.trusted_frontends == ("master",)
     assert settings.openwebui_jwt_secret is None
+    assert settings.public_url is None
 
 
 @pytest.mark.parametrize(
@@ -48,6 +49,7 @@ def test_a_fresh_machine_needs_no_setting() -> None:
         ("show_work", "1", True),
         ("allow_test_key", "1", True),
         ("allow_test_key", "false", False),
+        ("public_url", "https://agents.example.org/ai", "https://agents.example.org/ai"),
     ],
 )
 def test_a_variable_sets_its_setting(name: str, text: str, value: object, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +133,8 @@ class TestBadValues:
             ("AGENTLLM_HISTORY_TURNS", "1001"),
             ("AGENTLLM_HISTORY_TURNS", "2.5"),
             ("AGENTLLM_ALLOW_TEST_KEY", "perhaps"),
+            ("AGENTLLM_PUBLIC_URL", "agents.example.org"),
+            ("AGENTLLM_PUBLIC_URL", "https://agents.example.org/?a=1"),
         ],
     )
     def test_the_variable_and_its_value_are_named(

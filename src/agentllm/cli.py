@@ -1,4 +1,4 @@
-"""The command line: `agentllm serve`, `agentllm agents`, `agentllm keys …` and `agentllm sessions …`."""
+"""The command line: `agentllm serve`, `agents`, `hotswap`, `keys …` and `sessions …`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from dotenv import load_dotenv
 
-from agentllm import cli_sessions
+from agentllm import cli_hotswap, cli_sessions
 from agentllm.errors import ConfigurationError
 from agentllm.settings import TEST_KEY, Settings, load_settings
 
@@ -26,6 +26,7 @@ keys_app = typer.Typer(
 )
 app.add_typer(keys_app, name="keys")
 app.add_typer(cli_sessions.app, name="sessions")
+app.command("hotswap")(cli_hotswap.hotswap)
 
 
 def main() -> None:

@@ -235,7 +235,8 @@ class Turn:
     `messages` is all that the agent is to know of the conversation, the newest last. `place` is
     None where nothing is to be remembered or stored; `conversation` is the stored conversation
     that it became, `state` the agent's session state in it. `drop_unsupported` lets a runtime
-    ignore a parameter that its model cannot take; otherwise it raises `UnsupportedParameter`.
+    ignore a parameter that its model cannot take; otherwise it raises `UnsupportedParameter`. Without
+    `may_decide` the newest message decides nothing that was asked before, whatever it says.
 
     `client_tools` are offered to the agent beside its own. `pending` is that of the `Finished`
     which this turn goes on from, and `decisions` are what became of its questions. `swap` is what is
@@ -250,6 +251,7 @@ class Turn:
     stream: bool = False
     drop_unsupported: bool = False
     place: Place | None = None
+    may_decide: bool = True
     conversation: str | None = None
     state: JsonObject | None = None
     client_tools: tuple[ClientTool, ...] = ()

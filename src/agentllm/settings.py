@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     trusted_frontends: Annotated[tuple[str, ...], NoDecode] = (MASTER,)
     """Aliases or hashes of the keys whose forwarded end users count; `master` is the master key."""
 
+    public_url: str | None = Field(default=None, pattern=r"https?://[^\s/?#]+(/[^\s?#]*)?$")
+    """Where others reach the proxy, as agents' A2A cards say; None takes it from the request for the card."""
+
     openwebui_jwt_secret: SecretStr | None = Field(default=None, min_length=16)
     """What trusted front ends sign `X-OpenWebUI-User-Jwt` with; None refuses such tokens."""
 

@@ -13,7 +13,7 @@ from litellm.types.utils import ModelResponse
 
 from agentllm.catalog import Catalog
 from agentllm.conversations import Conversations
-from agentllm.core import Event, Finished, Runtime, Text, Usage
+from agentllm.core import Agent, Event, Finished, Runtime, Text, Turn, Usage
 from agentllm.errors import AgentUnavailable, RunTimedOut
 from agentllm.gateway.answer_ids import ANSWER_ID_PREFIX
 from agentllm.gateway.bridge import HomeLoop
@@ -153,6 +153,20 @@ class AgentHandler(CustomLLM):
         if task := request.background_task(stream=stream):
             return _within(run_task(task, request, self._task_model, stream=stream), limit, agent.name)
         turn = request.turn(stream=stream, front_end_tools=agent.runtime.takes_front_end_tools)
+        return self.begin(agent, turn, request, answer, limit=limit)
+
+    def begin(
+        self, agent: Agent, turn: Turn, request: Request, answer: Answer, *, limit: float | None = None
+    ) -> AsyncGenerator[Event, None]:
+        """The events of `turn`, which `request` asks for, within `limit` seconds or those of the settings.
+
+        `request` says who asks and under which Idempotency-Key; `answer` gets the id and time of the first answer
+        under it.
+
+        Raises:
+            InvalidRequest: the Idempotency-Key is none; all else is raised when the events are read.
+        """
+        limit = self._run_timeout if limit is None else limit
         CALLER_METADATA.set(request.caller_metadata)
         policy, is_fixed = CallersPolicy(self._swap_models, request.key), keeps_its_models(agent.runtime)
 

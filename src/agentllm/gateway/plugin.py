@@ -20,6 +20,7 @@ from agentllm.catalog import Catalog, load_catalog
 from agentllm.conversations import Conversations, open_conversations
 from agentllm.conversations.upkeep import keep_answers, keep_up
 from agentllm.gateway import auth
+from agentllm.gateway.a2a_routes import serve_a2a
 from agentllm.gateway.bridge import HomeLoop
 from agentllm.gateway.families import provide
 from agentllm.gateway.fetch import Fetcher
@@ -72,6 +73,7 @@ def start_in_proxy() -> AgentHandler:
         keep_up(settings),
         keep_answers(settings),
         collect_between_steps(),
+        serve_a2a(catalog, conversations, handler),
     ):
         _tasks.add(running := asyncio.get_running_loop().create_task(task))
         running.add_done_callback(_tasks.discard)

@@ -70,7 +70,7 @@ class Asking:
                 bound to it; what it asks about has not been run.
         """
         pause = None if turn.pending is None else Pause.from_json(turn.pending)
-        if pause is None or not pause.is_answered_by(turn.messages):
+        if pause is None or not (turn.may_decide and pause.is_answered_by(turn.messages)):
             given = replace(turn, pending=None, messages=in_order(_without_lost_answers(turn.messages)))
         else:
             left = pause.without_answers(turn.messages)
