@@ -13,6 +13,14 @@ AgentLLMError                  500 api_error
 ├── StoreUnavailable           503 service_unavailable_error
 ├── AgentFailed                500 api_error
 │   ├── ModelFailed            the provider's status
+│   │   ├── ModelKeyRefused        401 authentication_error
+│   │   ├── ModelRateLimited       429 rate_limit_error
+│   │   ├── BudgetExceeded         429 budget_exceeded
+│   │   ├── ContextTooLong         400 invalid_request_error
+│   │   ├── ContentRefused         400 invalid_request_error
+│   │   ├── ModelRequestRefused    400 invalid_request_error
+│   │   ├── ModelTimedOut          504 timeout_error
+│   │   └── ProviderDown           503 api_error
 │   ├── MalformedAnswer        502 api_error
 │   └── RunTimedOut            504 timeout_error
 └── ConfigurationError         (stops the start; never leaves the process)
@@ -142,6 +150,65 @@ class ModelFailed(AgentFailed):
         self.type = _TYPES_BY_STATUS.get(status, "api_error")
 
 
+class ModelKeyRefused(ModelFailed):
+    """The model's provider does not take its key, or not for this model."""
+
+    status = 401
+    type = "authentication_error"
+
+
+class ModelRateLimited(ModelFailed):
+    """The model's provider takes no more requests or tokens for now."""
+
+    status = 429
+    type = "rate_limit_error"
+
+
+class BudgetExceeded(ModelFailed):
+    """What may be spent is spent; no further model call was made."""
+
+    status = 429
+    type = "budget_exceeded"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=429)
+        self.type = "budget_exceeded"
+
+
+class ContextTooLong(ModelFailed):
+    """The conversation has more tokens than the model takes."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class ContentRefused(ModelFailed):
+    """A filter of the model's provider refused what was asked or answered."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class ModelRequestRefused(ModelFailed):
+    """The model's provider calls the request wrong, or does not know the model."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class ModelTimedOut(ModelFailed):
+    """The model did not answer in time."""
+
+    status = 504
+    type = "timeout_error"
+
+
+class ProviderDown(ModelFailed):
+    """The model's provider could not be reached, or failed itself."""
+
+    status = 503
+
+
 class MalformedAnswer(AgentFailed):
     """The agent's answer is not in the form that the request asks for."""
 
@@ -166,4 +233,5 @@ _TYPES_BY_STATUS = {
     404: "not_found_error",
     422: "invalid_request_error",
     429: "rate_limit_error",
+    504: "timeout_error",
 }

@@ -1,0 +1,78 @@
+"""LiteLLM's exceptions as errors of ours, with the provider's status and words."""
+
+from __future__ import annotations
+
+import json
+
+from litellm import exceptions
+
+from agentllm.errors import (
+    BudgetExceeded,
+    ContentRefused,
+    ContextTooLong,
+    ModelFailed,
+    ModelKeyRefused,
+    ModelRateLimited,
+    ModelRequestRefused,
+    ModelTimedOut,
+    ProviderDown,
+)
+from agentllm.llm.router import own_words, status_of
+
+PASSING = (ModelRateLimited, ModelTimedOut, ProviderDown)
+"""What may go well if it is tried again."""
+
+_LONGEST = 500
+_BY_STATUS: dict[int, type[ModelFailed]] = {
+    401: ModelKeyRefused,
+    403: ModelKeyRefused,
+    408: ModelTimedOut,
+    429: ModelRateLimited,
+    504: ModelTimedOut,
+}
+
+
+def as_failure(error: Exception, model: str) -> ModelFailed:
+    """What `error`, which a call of `model` ended in, is called here."""
+    if isinstance(error, ModelFailed):
+        return error
+    cause = _cause(error)
+    words = " ".join(_message(own_words(cause)).split())[:_LONGEST]
+    message = f"The language model {model!r} failed: {words}"
+    if isinstance(cause, exceptions.BudgetExceededError):
+        return BudgetExceeded(message)
+    status = status_of(cause)
+    failure = _kind(cause, status)(message, status=status)
+    failure.retry_after = _retry_after(cause)
+    return failure
+
+
+def _cause(error: Exception) -> Exception:
+    """What LiteLLM wraps where a stream ends in an error."""
+    original = getattr(error, "original_exception", None)
+    return original if isinstance(original, Exception) else error
+
+
+def _message(words: str) -> str:
+    """The message in what LiteLLM gives of Google's and others' errors, in which their JSON stands."""
+    try:
+        return str(json.loads(words[words.index("{") : words.rindex("}") + 1])["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return words
+
+
+def _kind(error: Exception, status: int) -> type[ModelFailed]:
+    if isinstance(error, exceptions.ContextWindowExceededError):
+        return ContextTooLong
+    if isinstance(error, exceptions.ContentPolicyViolationError):
+        return ContentRefused
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    return ProviderDown if status >= 500 else ModelRequestRefused
+
+
+def _retry_after(error: Exception) -> int | None:
+    """The seconds that the provider asks to wait for, None where it says nothing of them."""
+    headers = getattr(error, "litellm_response_headers", None) or {}
+    value = headers.get("retry-after") or ""
+    return int(value) if value.isdecimal() else None

@@ -1,0 +1,135 @@
+"""One model call: what is said in it piece by piece, and what it came to."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agentllm.core import FinishReason, JsonObject, Reasoning, Text, ToolCall, Usage
+from agentllm.errors import ModelFailed
+from agentllm.llm.router import acompletion
+from agentllm.llm.unified.requests import PROVIDER_DATA
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model call came to; `message` is in the form of OpenAI's chat API, `model` as `provider/model`."""
+
+    message: JsonObject
+    text: str
+    calls: tuple[ToolCall, ...]
+    reason: FinishReason
+    usage: Usage
+    model: str
+
+
+async def ask(request: Mapping[str, Any]) -> AsyncGenerator[Text | Reasoning | Reply, None]:
+    """Ask LiteLLM, and yield what is said, as it comes where the request is for a stream, and the reply at the end.
+
+    Raises:
+        ModelFailed: the answer is empty or broken off.
+        Exception: LiteLLM's own.
+    """
+    response = await acompletion(request)
+    if not request.get("stream"):
+        for piece in _pieces(response.choices[0].message if response.choices else None):
+            yield piece
+        yield _reply(response, request, _cost_of(response))
+        return
+    chunks: list[Any] = []
+    try:
+        async for chunk in response:
+            chunks.append(chunk)
+            for piece in _pieces(chunk.choices[0].delta if chunk.choices else None):
+                yield piece
+    finally:
+        await response.aclose()
+    yield _streamed_reply(response, chunks, request)
+
+
+def _pieces(said: Any) -> Iterator[Text | Reasoning]:
+    if said is None:
+        return
+    if reasoning := said.get("reasoning_content"):
+        yield Reasoning(reasoning)
+    if said.content:
+        yield Text(said.content)
+
+
+def _streamed_reply(stream: Any, chunks: list[Any], request: Mapping[str, Any]) -> Reply:
+    import litellm
+
+    if not any(choice.finish_reason for chunk in chunks for choice in chunk.choices):
+        raise ModelFailed(f"The language model {request['model']!r} broke off in the middle of its answer.")
+    call: Any = stream.logging_obj
+    built: Any = litellm.stream_chunk_builder(chunks, logging_obj=call)
+    hidden = built._hidden_params
+    hidden.setdefault("custom_llm_provider", stream.custom_llm_provider)
+    is_cached = call.model_call_details.get("cache_hit") is True
+    return _reply(built, request, 0.0 if is_cached else _cost_of(built))
+
+
+def _reply(response: Any, request: Mapping[str, Any], cost: float | None) -> Reply:
+    asked = request["model"]
+    if not response.choices:
+        raise ModelFailed(f"The language model {asked!r} returned an empty answer.")
+    choice = response.choices[0]
+    said = choice.message
+    calls = tuple(_call(call) for call in said.tool_calls or ())
+    reason = _reason(choice.finish_reason, calls)
+    if not said.content and not calls and reason == "stop":
+        raise ModelFailed(f"The language model {asked!r} returned an empty answer.")
+    message: dict[str, Any] = {"role": "assistant", "content": said.content or (None if calls else "")}
+    if calls:
+        message["tool_calls"] = [_in_openai_form(call) for call in calls]
+    if blocks := [block for block in said.get("thinking_blocks") or () if _is_signed(block)]:
+        message[PROVIDER_DATA] = {"model": asked, "thinking_blocks": blocks}
+    usage = _usage(response.get("usage"), cost)
+    return Reply(message, said.content or "", calls, reason, usage, _model_of(response, asked))
+
+
+def _is_signed(block: Any) -> bool:
+    """Whether it is one of Anthropic's, who want it back with the results of tools."""
+    return bool(block.get("signature")) or block.get("type") == "redacted_thinking"
+
+
+def _call(call: Any) -> ToolCall:
+    return ToolCall(call.id or f"call_{uuid.uuid4().hex}", call.function.name or "", call.function.arguments or "{}")
+
+
+def _in_openai_form(call: ToolCall) -> JsonObject:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def _reason(word: str | None, calls: tuple[ToolCall, ...]) -> FinishReason:
+    if calls:
+        return "tool_calls"
+    return "length" if word == "length" else "content_filter" if word == "content_filter" else "stop"
+
+
+def _model_of(response: Any, asked: str) -> str:
+    """The model that answered, after whatever LiteLLM's router did, with its provider."""
+    model = response.model or asked
+    provider = response._hidden_params.get("custom_llm_provider")
+    return model if not provider or model.startswith(f"{provider}/") else f"{provider}/{model}"
+
+
+def _usage(counts: Any, cost: float | None) -> Usage:
+    if counts is None:
+        return Usage(cost=cost)
+    prompt, completion = counts.prompt_tokens_details, counts.completion_tokens_details
+    return Usage(
+        counts.prompt_tokens or 0,
+        counts.completion_tokens or 0,
+        (completion and completion.reasoning_tokens) or 0,
+        (prompt and prompt.cached_tokens) or 0,
+        cost,
+    )
+
+
+def _cost_of(response: Any) -> float | None:
+    """What LiteLLM bills for an answer, None where it knows no price."""
+    cost = response._hidden_params.get("response_cost")
+    return float(cost) if isinstance(cost, int | float) else None
