@@ -49,7 +49,7 @@ class UnifiedAgent:
         name: what it is served as, `litellm/<name>`.
         temperature: from 0 to 2.
         max_tokens: of each model call's answer.
-        timeout: seconds for each model call.
+        timeout: seconds that a model may be silent, before its answer and within a streamed one.
         retries: of a model that is rate-limited, down or too slow, before its answer began. None is 2 where
             a model is asked directly, and 0 for one of the proxy, whose configuration says that itself.
         cache: seconds for which an equal model call gets the same answer; True as long as LiteLLM's cache
@@ -127,7 +127,7 @@ class UnifiedAgent:
         Raises:
             RuntimeError: it is called by an async tool of such a run, which would wait for itself.
         """
-        loop = _loop()
+        loop = shared_loop()
         if threading.current_thread().name == _THREAD:
             raise RuntimeError("run_sync() would wait for itself here; await run() instead")
         running = asyncio.run_coroutine_threadsafe(self.run(prompt), loop)
@@ -159,7 +159,8 @@ _THREAD = "agentllm-run-sync"
 
 
 @cache
-def _loop() -> asyncio.AbstractEventLoop:
+def shared_loop() -> asyncio.AbstractEventLoop:
+    """The event loop of all runs that are waited for without one."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name=_THREAD, daemon=True).start()
     return loop

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any
 
 from agentllm.core import Reasoning, Text
-from agentllm.errors import AgentLLMError, BudgetExceeded, ModelFailed
+from agentllm.errors import BudgetExceeded, ModelFailed
 from agentllm.llm.unified.checks import is_of_proxy
 from agentllm.llm.unified.failures import PASSING, as_failure
 from agentllm.llm.unified.replies import Reply, ask
@@ -38,7 +38,7 @@ async def attempts(call: Call, models: Sequence[str]) -> AsyncGenerator[Text | R
         request = call.request(model, is_fallback=first is not None)
         said = False
         try:
-            async with aclosing(_patiently(request, _retries(call, model))) as pieces:
+            async with aclosing(_tried(call, request)) as pieces:
                 async for piece in pieces:
                     said = True
                     yield piece
@@ -54,24 +54,22 @@ async def attempts(call: Call, models: Sequence[str]) -> AsyncGenerator[Text | R
     raise first
 
 
-def _retries(call: Call, model: str) -> int:
-    if call.agent.retries is not None:
-        return call.agent.retries
-    return 0 if is_of_proxy(model) else RETRIES
+async def _tried(call: Call, request: dict[str, Any]) -> AsyncGenerator[Text | Reasoning | Reply, None]:
+    """What one model says, tried again after what may pass.
 
-
-async def _patiently(request: dict[str, Any], retries: int) -> AsyncGenerator[Text | Reasoning | Reply, None]:
-    """What one model says, tried again after what may pass."""
+    A proxy's model has what its configuration says of retries, and each model behind it its own time.
+    """
+    agent, is_direct = call.agent, not is_of_proxy(request["model"])
+    retries = (RETRIES if is_direct else 0) if agent.retries is None else agent.retries
+    patience = agent.timeout if is_direct else None
     for number in range(retries + 1):
         said = False
         try:
-            async with aclosing(ask(request)) as pieces:
+            async with aclosing(ask(request, patience=patience)) as pieces:
                 async for piece in pieces:
                     said = True
                     yield piece
             return
-        except AgentLLMError:
-            raise
         except Exception as error:
             failure = as_failure(error, request["model"])
             wait = _wait(failure, number)

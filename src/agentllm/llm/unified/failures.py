@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+import httpx
 from litellm import exceptions
+from litellm.litellm_core_utils.exception_mapping_utils import ExceptionCheckers
 
 from agentllm.errors import (
     BudgetExceeded,
@@ -37,12 +39,12 @@ def as_failure(error: Exception, model: str) -> ModelFailed:
     if isinstance(error, ModelFailed):
         return error
     cause = _cause(error)
-    words = " ".join(_message(own_words(cause)).split())[:_LONGEST]
-    message = f"The language model {model!r} failed: {words}"
+    words = " ".join(_message(own_words(cause)).split())
+    message = f"The language model {model!r} failed: {words[:_LONGEST]}"
     if isinstance(cause, exceptions.BudgetExceededError):
         return BudgetExceeded(message)
-    status = status_of(cause)
-    failure = _kind(cause, status)(message, status=status)
+    status = 504 if _is_timeout(cause) else status_of(cause)
+    failure = _kind(cause, status, words)(message, status=status)
     failure.retry_after = _retry_after(cause)
     return failure
 
@@ -53,16 +55,27 @@ def _cause(error: Exception) -> Exception:
     return original if isinstance(original, Exception) else error
 
 
+def _is_timeout(error: BaseException) -> bool:
+    """Whether it goes back to a wait that was too long; within streams LiteLLM calls that a broken connection."""
+    seen = error.__cause__ or error.__context__
+    while seen is not None and not isinstance(seen, TimeoutError | httpx.TimeoutException):
+        seen = seen.__cause__ or seen.__context__
+    return seen is not None
+
+
 def _message(words: str) -> str:
     """The message in what LiteLLM gives of Google's and others' errors, in which their JSON stands."""
+    body = words[words.find("{") : words.rfind("}") + 1].replace("\\'", "'")  # as Python shows bytes
     try:
-        return str(json.loads(words[words.index("{") : words.rindex("}") + 1])["error"]["message"])
+        return str(json.loads(body)["error"]["message"])
     except (ValueError, KeyError, TypeError):
         return words
 
 
-def _kind(error: Exception, status: int) -> type[ModelFailed]:
-    if isinstance(error, exceptions.ContextWindowExceededError):
+def _kind(error: Exception, status: int, words: str) -> type[ModelFailed]:
+    # LiteLLM does not look at the words where a stream of Google's is refused.
+    is_too_long = status == 400 and ExceptionCheckers.is_error_str_context_window_exceeded(words)
+    if is_too_long or isinstance(error, exceptions.ContextWindowExceededError):
         return ContextTooLong
     if isinstance(error, exceptions.ContentPolicyViolationError):
         return ContentRefused

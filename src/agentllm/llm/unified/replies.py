@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from agentllm.core import FinishReason, JsonObject, Reasoning, Text, ToolCall, Usage
-from agentllm.errors import ModelFailed
+from agentllm.errors import ModelFailed, ModelTimedOut
 from agentllm.llm.router import acompletion
 from agentllm.llm.unified.requests import PROVIDER_DATA
 
@@ -25,28 +26,40 @@ class Reply:
     model: str
 
 
-async def ask(request: Mapping[str, Any]) -> AsyncGenerator[Text | Reasoning | Reply, None]:
+async def ask(
+    request: Mapping[str, Any], *, patience: float | None = None
+) -> AsyncGenerator[Text | Reasoning | Reply, None]:
     """Ask LiteLLM, and yield what is said, as it comes where the request is for a stream, and the reply at the end.
 
     Raises:
         ModelFailed: the answer is empty or broken off.
+        ModelTimedOut: it was silent for longer than `patience`, in seconds.
         Exception: LiteLLM's own.
     """
-    response = await acompletion(request)
+    response = await _within(patience, acompletion(request), request["model"])
     if not request.get("stream"):
         for piece in _pieces(response.choices[0].message if response.choices else None):
             yield piece
-        yield _reply(response, request, _cost_of(response))
+        yield _reply(response, request)
         return
     chunks: list[Any] = []
     try:
-        async for chunk in response:
+        while (chunk := await _within(patience, anext(response, None), request["model"])) is not None:
             chunks.append(chunk)
             for piece in _pieces(chunk.choices[0].delta if chunk.choices else None):
                 yield piece
     finally:
         await response.aclose()
     yield _streamed_reply(response, chunks, request)
+
+
+async def _within(limit: float | None, waiting: Awaitable[Any], model: str) -> Any:
+    """What is waited for; LiteLLM itself looks at the time within some providers' streams only."""
+    try:
+        async with asyncio.timeout(limit):
+            return await waiting
+    except TimeoutError:
+        raise ModelTimedOut(f"The language model {model!r} said nothing for {limit} s.", status=504) from None
 
 
 def _pieces(said: Any) -> Iterator[Text | Reasoning]:
@@ -63,15 +76,14 @@ def _streamed_reply(stream: Any, chunks: list[Any], request: Mapping[str, Any]) 
 
     if not any(choice.finish_reason for chunk in chunks for choice in chunk.choices):
         raise ModelFailed(f"The language model {request['model']!r} broke off in the middle of its answer.")
-    call: Any = stream.logging_obj
-    built: Any = litellm.stream_chunk_builder(chunks, logging_obj=call)
+    built: Any = litellm.stream_chunk_builder(chunks, logging_obj=stream.logging_obj)
     hidden = built._hidden_params
     hidden.setdefault("custom_llm_provider", stream.custom_llm_provider)
-    is_cached = call.model_call_details.get("cache_hit") is True
-    return _reply(built, request, 0.0 if is_cached else _cost_of(built))
+    hidden["cache_hit"] = stream._hidden_params.get("cache_hit")
+    return _reply(built, request)
 
 
-def _reply(response: Any, request: Mapping[str, Any], cost: float | None) -> Reply:
+def _reply(response: Any, request: Mapping[str, Any]) -> Reply:
     asked = request["model"]
     if not response.choices:
         raise ModelFailed(f"The language model {asked!r} returned an empty answer.")
@@ -86,7 +98,7 @@ def _reply(response: Any, request: Mapping[str, Any], cost: float | None) -> Rep
         message["tool_calls"] = [_in_openai_form(call) for call in calls]
     if blocks := [block for block in said.get("thinking_blocks") or () if _is_signed(block)]:
         message[PROVIDER_DATA] = {"model": asked, "thinking_blocks": blocks}
-    usage = _usage(response.get("usage"), cost)
+    usage = _usage(response.get("usage"), _cost_of(response))
     return Reply(message, said.content or "", calls, reason, usage, _model_of(response, asked))
 
 
@@ -113,6 +125,8 @@ def _model_of(response: Any, asked: str) -> str:
     """The model that answered, after whatever LiteLLM's router did, with its provider."""
     model = response.model or asked
     provider = response._hidden_params.get("custom_llm_provider")
+    if provider is None and asked.endswith(f"/{model}"):  # as of an answer of the cache
+        return str(asked)
     return model if not provider or model.startswith(f"{provider}/") else f"{provider}/{model}"
 
 
@@ -130,6 +144,8 @@ def _usage(counts: Any, cost: float | None) -> Usage:
 
 
 def _cost_of(response: Any) -> float | None:
-    """What LiteLLM bills for an answer, None where it knows no price."""
+    """What LiteLLM bills for an answer, None where it knows no price; nothing for one of its cache."""
+    if response._hidden_params.get("cache_hit"):
+        return 0.0
     cost = response._hidden_params.get("response_cost")
     return float(cost) if isinstance(cost, int | float) else None
