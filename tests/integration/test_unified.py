@@ -81,7 +81,7 @@ def ask(client: OpenAI, model: str, messages: list[Any] | None = None, *, stream
 
 def work(client: OpenAI, model: str, *, stream: bool) -> list[tuple[str, str, str]]:
     """Name, status and result of each piece of the agent's work."""
-    answer: Any = client.chat.completions.create(model=model, messages=HI, stream=stream)  # type: ignore[call-overload]
+    answer: Any = client.chat.completions.create(model=model, messages=HI, stream=stream)
     if stream:
         fields = [
             choice.delta.provider_specific_fields

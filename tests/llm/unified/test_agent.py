@@ -14,37 +14,10 @@ from agentllm import UnifiedAgent
 from agentllm.core import ClientCalls, JsonObject, Reasoning, Text, Usage, Work
 from agentllm.errors import AgentFailed, InvalidRequest
 from agentllm.llm.router import CALLER_METADATA
-from agentllm.llm.unified import Answer, UnifiedEvent
+from agentllm.llm.unified import Answer
+from tests.llm.unified.asking import OPENAI, SECOND, WEATHER, add, answer_of, either_way, events_of
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall
 from tests.scripted_llm import Usage as Counts
-
-OPENAI, SPARE = "openai/gpt-4o", "openai/gpt-4o-mini"
-SECOND = 5.0
-
-either_way = pytest.mark.parametrize("stream", [False, True])
-
-
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
-
-
-WEATHER: JsonObject = {
-    "type": "function",
-    "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
-}
-
-
-async def answer_of(agent: UnifiedAgent, prompt: Any = "hi", *, stream: bool) -> Answer:
-    if not stream:
-        return await agent.run(prompt)
-    *_, last = await events_of(agent, prompt)
-    assert isinstance(last, Answer)
-    return last
-
-
-async def events_of(agent: UnifiedAgent, prompt: Any = "hi") -> Sequence[UnifiedEvent]:
-    return [event async for event in agent.stream(prompt)]
 
 
 def roles(messages: Sequence[JsonObject]) -> list[Any]:

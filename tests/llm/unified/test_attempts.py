@@ -26,7 +26,7 @@ from agentllm.errors import (
 )
 from agentllm.llm.unified import UnifiedEvent
 from agentllm.llm.unified.attempts import LONGEST_WAIT
-from tests.llm.unified.test_agent import OPENAI, SPARE, add, answer_of, either_way
+from tests.llm.unified.asking import OPENAI, SPARE, add, answer_of, either_way
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall
 from tests.scripted_llm import Usage as Counts
 
@@ -207,7 +207,8 @@ class TestCache:
         agent = UnifiedAgent(OPENAI, cache=60)
         first = await answer_of(agent, "once", stream=stream)
         async with asyncio.timeout(5):
-            while not litellm.cache.cache.cache_dict:  # noqa: ASYNC110 - LiteLLM writes it beside the answer
+            cache: Any = litellm.cache
+            while not cache.cache.cache_dict:  # noqa: ASYNC110 - LiteLLM writes it beside the answer
                 await asyncio.sleep(0.005)
         second = await answer_of(agent, "once", stream=stream)
         assert (first.text, second.text) == ("echo: once", "echo: once")

@@ -11,7 +11,7 @@ import pytest
 
 from agentllm import UnifiedAgent
 from agentllm.llm.unified.agent import shared_loop
-from tests.llm.unified.test_agent import OPENAI, SECOND
+from tests.llm.unified.asking import OPENAI, SECOND
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall
 
 

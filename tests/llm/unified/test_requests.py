@@ -11,7 +11,7 @@ from agentllm.core import ClientTool, JsonObject, OutputFormat, Parameters, Tool
 from agentllm.errors import UnsupportedParameter
 from agentllm.llm.unified import Asked
 from agentllm.llm.unified.requests import Call
-from tests.llm.unified.test_agent import OPENAI, WEATHER, add
+from tests.llm.unified.asking import OPENAI, WEATHER, add
 
 HI: JsonObject = {"role": "user", "content": "hi"}
 SCHEMA: JsonObject = {"type": "object", "properties": {"n": {"type": "integer"}}}

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from agentllm.core import ToolCall
+from agentllm.core import JsonObject, ToolCall
 from agentllm.errors import ConfigurationError
 from agentllm.llm.unified.tools import FunctionTool, Returned, read_tools
 
@@ -160,7 +160,10 @@ async def test_a_function_runs_in_a_thread_and_a_coroutine_function_does_not() -
 
 
 def test_schemas_are_for_the_caller() -> None:
-    schema = {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}}
+    schema: JsonObject = {
+        "type": "function",
+        "function": {"name": "f", "description": "d", "parameters": {"type": "object"}},
+    }
     functions, schemas = read_tools([look_up, schema])
     assert [tool.name for tool in functions] == ["look_up"]
     assert [(tool.name, tool.description, tool.parameters) for tool in schemas] == [("f", "d", {"type": "object"})]
