@@ -9,13 +9,13 @@ AgentLLMError                  500 api_error
 ├── KeyReused                  409 conflict_error
 ├── AnswerLost                 409 conflict_error
 ├── ConversationBusy           429 rate_limit_error
+├── BudgetExceeded             429 budget_exceeded
 ├── AgentUnavailable           503 service_unavailable_error
 ├── StoreUnavailable           503 service_unavailable_error
 ├── AgentFailed                500 api_error
 │   ├── ModelFailed            the provider's status
 │   │   ├── ModelKeyRefused        401 authentication_error
 │   │   ├── ModelRateLimited       429 rate_limit_error
-│   │   ├── BudgetExceeded         429 budget_exceeded
 │   │   ├── ContextTooLong         400 invalid_request_error
 │   │   ├── ContentRefused         400 invalid_request_error
 │   │   ├── ModelRequestRefused    400 invalid_request_error
@@ -123,6 +123,13 @@ class ConversationBusy(AgentLLMError):
         self.retry_after = retry_after
 
 
+class BudgetExceeded(AgentLLMError):
+    """The caller's budget, or one that the operator has set for a model, is used up; no model was asked."""
+
+    status = 429
+    type = "budget_exceeded"
+
+
 class AgentUnavailable(AgentLLMError):
     """The agent exists but could not be loaded; the cause is in the operator's log."""
 
@@ -162,17 +169,6 @@ class ModelRateLimited(ModelFailed):
 
     status = 429
     type = "rate_limit_error"
-
-
-class BudgetExceeded(ModelFailed):
-    """What may be spent is spent; no further model call was made."""
-
-    status = 429
-    type = "budget_exceeded"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, status=429)
-        self.type = "budget_exceeded"
 
 
 class ContextTooLong(ModelFailed):

@@ -113,6 +113,7 @@ class UnifiedAgent:
         Raises:
             InvalidRequest: `prompt` is neither a text nor messages.
             ModelFailed: the model failed, and all fallbacks too; its subclasses tell what went wrong.
+            BudgetExceeded: what the run, or its caller, may spend is spent.
             AgentFailed: the model called tools again and again.
         """
         async with aclosing(self.answering(Asked.of(prompt, stream=False))) as events:

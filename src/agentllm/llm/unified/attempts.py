@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any
 
 from agentllm.core import Reasoning, Text
-from agentllm.errors import BudgetExceeded, ModelFailed
+from agentllm.errors import AgentLLMError, ModelFailed
 from agentllm.llm.unified.checks import is_of_proxy
 from agentllm.llm.unified.failures import PASSING, as_failure
 from agentllm.llm.unified.replies import Reply, ask
@@ -31,6 +31,7 @@ async def attempts(call: Call, models: Sequence[str]) -> AsyncGenerator[Text | R
 
     Raises:
         ModelFailed: all failed; it tells of the first of them. Or one failed in the middle of its answer.
+        BudgetExceeded: nothing more may be spent, on whichever model.
         UnsupportedParameter: as `Call.request`.
     """
     first: ModelFailed | None = None
@@ -44,7 +45,7 @@ async def attempts(call: Call, models: Sequence[str]) -> AsyncGenerator[Text | R
                     yield piece
             return
         except ModelFailed as failure:
-            if said or isinstance(failure, BudgetExceeded):
+            if said:
                 raise
             first = first or failure
             if model != models[-1]:
@@ -78,5 +79,5 @@ async def _tried(call: Call, request: dict[str, Any]) -> AsyncGenerator[Text | R
         await asyncio.sleep(wait)
 
 
-def _wait(failure: ModelFailed, number: int) -> float:
+def _wait(failure: AgentLLMError, number: int) -> float:
     return _FIRST_WAIT * 2**number if failure.retry_after is None else failure.retry_after

@@ -9,6 +9,7 @@ from litellm import exceptions
 from litellm.litellm_core_utils.exception_mapping_utils import ExceptionCheckers
 
 from agentllm.errors import (
+    AgentLLMError,
     BudgetExceeded,
     ContentRefused,
     ContextTooLong,
@@ -34,15 +35,15 @@ _BY_STATUS: dict[int, type[ModelFailed]] = {
 }
 
 
-def as_failure(error: Exception, model: str) -> ModelFailed:
-    """What `error`, which a call of `model` ended in, is called here."""
-    if isinstance(error, ModelFailed):
+def as_failure(error: Exception, model: str) -> AgentLLMError:
+    """What `error`, which a call of `model` ended in, is called here: a `ModelFailed`, or `BudgetExceeded`."""
+    if isinstance(error, AgentLLMError):
         return error
     cause = _cause(error)
+    if isinstance(cause, exceptions.BudgetExceededError):  # whose message names what others may spend
+        return BudgetExceeded(f"The budget for the language model {model!r} is used up. Ask its operator for more.")
     words = " ".join(_message(own_words(cause)).split())
     message = f"The language model {model!r} failed: {words[:_LONGEST]}"
-    if isinstance(cause, exceptions.BudgetExceededError):
-        return BudgetExceeded(message)
     status = 504 if _is_timeout(cause) else status_of(cause)
     failure = _kind(cause, status, words)(message, status=status)
     failure.retry_after = _retry_after(cause)
