@@ -292,10 +292,18 @@ class Reasoning:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A picture or a sound that is elsewhere, at an http or https URL: the client fetches it, nothing here does."""
+
+    kind: Literal["image", "audio"]
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
     """A picture or a sound in the answer; `transcript` is what is said in a sound."""
 
-    media: Media
+    media: Media | Link
     transcript: str = ""
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from litellm.litellm_core_utils.litellm_logging import Logging
 from litellm.types.utils import ModelResponse, ModelResponseStream
 
-from agentllm.core import Event, Finished, FinishReason, Reasoning, Text, Usage
+from agentllm.core import Event, Finished, FinishReason, Link, Media, Reasoning, Shown, Text, Usage
 from agentllm.gateway.chunks import Answer, litellm_usage, of_one_time, whole_answer
 
 HI = [{"role": "user", "content": "hi"}]
@@ -144,6 +144,23 @@ def test_an_answer_that_repeats_itself_is_sent_whole(pattern: list[str]) -> None
 def test_the_role_is_told_once_at_the_start_or_everywhere() -> None:
     chunks = read_by_litellm([Text("a"), Text("b"), Usage(), Finished("stop")])
     assert chunks[0].choices[0].delta.role == "assistant"
+
+
+def test_pictures_are_images_in_order_whether_they_are_here_or_elsewhere() -> None:
+    shown: list[Event] = [
+        Shown(Media("image", "image/png", b"x")),
+        Shown(Link("image", "https://example.org/a.png")),
+        Shown(Media("audio", "audio/wav", b"y"), "ding"),
+        Shown(Media("image", "image/gif", b"z")),
+    ]
+    urls = ["data:image/png;base64,eA==", "https://example.org/a.png", "data:image/gif;base64,eg=="]
+    wanted = [{"type": "image_url", "image_url": {"url": url}, "index": index} for index, url in enumerate(urls)]
+    ending: list[Event] = [Usage(1, 1), Finished("stop")]
+    deltas: list[Any] = [chunk.choices[0].delta for chunk in read_by_litellm([*shown, *ending]) if chunk.choices]
+    assert [image for delta in deltas for image in getattr(delta, "images", None) or ()] == wanted
+    answer: Any = asyncio.run(whole_answer(events_of([*shown, *ending]), ModelResponse(), Answer("demo", "chatcmpl-1")))
+    assert answer.choices[0].message.images == wanted
+    assert answer.choices[0].message.audio.transcript == "ding"
 
 
 def test_usage_has_the_details_that_there_are() -> None:

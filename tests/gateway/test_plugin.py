@@ -18,6 +18,7 @@ from litellm.llms.custom_llm import CustomLLM
 from litellm.proxy import proxy_server
 from litellm.router import Router
 
+from agentllm.core import FAMILIES
 from agentllm.errors import ConfigurationError
 from agentllm.gateway import auth, plugin
 from agentllm.gateway.handler import AgentHandler
@@ -138,7 +139,7 @@ def test_registering_replaces_our_entry_and_leaves_the_others() -> None:
     ]
     plugin.register()
     plugin.register()
-    assert [item["provider"] for item in litellm.custom_provider_map] == ["other", "agno"]
+    assert [item["provider"] for item in litellm.custom_provider_map] == ["other", *FAMILIES]
     assert isinstance(litellm.custom_provider_map[-1]["custom_handler"], AgentHandler)
 
 

@@ -19,6 +19,7 @@ from agentllm.core import (
     Field,
     Finished,
     FinishReason,
+    Link,
     Media,
     Message,
     Question,
@@ -43,6 +44,7 @@ maybe = st.none() | st.text()
 counts = st.integers(0, 10**9)
 kinds = st.sampled_from(("image", "audio", "file"))
 media = st.builds(Media, kinds, st.text(), st.binary(max_size=40), maybe)
+links = st.builds(Link, st.sampled_from(("image", "audio")), st.text())
 calls = st.builds(ToolCall, st.text(), st.text(), st.text(), st.none() | objects)
 fields = st.builds(Field, st.text(), st.text(), st.text(), plain)
 options = st.lists(st.tuples(st.text(), st.text()), max_size=3).map(tuple)
@@ -61,7 +63,7 @@ states = st.sampled_from(("started", "finished", "failed"))
 events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Text, st.text()),
     st.builds(Reasoning, st.text()),
-    st.builds(Shown, media, st.text()),
+    st.builds(Shown, media | links, st.text()),
     st.builds(Work, st.text(), work_kinds, st.text(), states, objects, st.text(), maybe),
     st.builds(Usage, counts, counts, counts, counts),
     st.builds(ClientCalls, st.lists(calls, max_size=2).map(tuple)),

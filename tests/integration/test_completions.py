@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from typing import Any
 
@@ -11,8 +10,7 @@ import httpx
 import pytest
 from openai import APIError, APIStatusError, AsyncOpenAI, OpenAI
 
-from tests.integration.test_disconnect import WITHIN, request, stopped_after
-from tests.integration.test_sessions import asked
+from tests.integration.checks import asked, leave_stream
 from tests.proxy import Proxy
 from tests.scripted_llm import Reply, ScriptedLLM, Usage
 
@@ -107,9 +105,4 @@ def test_a_wrong_key_is_401(proxy: Proxy) -> None:
 
 
 def test_leaving_a_stream_stops_the_model_call(proxy: Proxy, llm: ScriptedLLM) -> None:
-    llm.script(Reply("and on it goes ", endless=True))
-    with request(proxy, {"model": "agno/echo", "prompt": "hi", "stream": True}, path="/v1/completions") as connection:
-        seen = b""
-        while b"and" not in seen:
-            seen += connection.recv(4096)
-    assert stopped_after(llm, time.monotonic()) < WITHIN
+    leave_stream(proxy, llm, {"model": "agno/echo", "prompt": "hi"}, "/v1/completions")

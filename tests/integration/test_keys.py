@@ -15,9 +15,10 @@ import pytest
 from openai import APIStatusError, OpenAI
 
 from agentllm.keys import KeyFile, make_key
+from tests.integration.checks import asked
 from tests.integration.conftest import llm_environment
 from tests.integration.test_errors import error_of
-from tests.integration.test_sessions import asked, session
+from tests.integration.test_sessions import session
 from tests.proxy import Proxy
 from tests.scripted_llm import ScriptedLLM
 

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.integration.checks import asked
 from tests.integration.conftest import llm_environment
 from tests.integration.stored import is_one_branch, said, sqlite_url, stored
 from tests.postgres import Postgres
@@ -117,11 +118,6 @@ class Stream:
             if text := choice["delta"].get("content"):
                 self.text += text
                 self._lengths.append((time.monotonic(), len(self.text)))
-
-
-def asked(llm: ScriptedLLM) -> list[tuple[str, str]]:
-    """The conversation that the newest request to the model held."""
-    return [(m["role"], m["content"]) for m in llm.requests()[-1].body["messages"]]
 
 
 def running(url: str) -> int:

@@ -18,6 +18,7 @@ from openai import BadRequestError, OpenAI
 from agentllm.conversations.archive import Archive
 from agentllm.conversations.records import StoredTurn
 from tests.gateway.pictures import GIF, JPEG, PDF, PNG, WAV, data_url, encoded, file, picture, sound, text
+from tests.integration.agents.painter import PICTURE_URL, SOUND_URL
 from tests.integration.agents.painter import PNG as PAINTED
 from tests.integration.agents.painter import WAV as RUNG
 from tests.integration.conftest import llm_environment
@@ -255,6 +256,39 @@ def test_a_picture_and_a_sound_that_the_agent_makes_reach_the_client_once(
             (made,) = (sound if isinstance(sound, dict) else sound.model_dump() for sound in sounds)
             assert base64.b64decode(made["data"]) == RUNG
             assert made["transcript"] == "ding"
+
+
+@STREAM
+def test_what_is_elsewhere_goes_out_as_a_link_a_picture_among_the_images_and_a_sound_in_the_text(
+    client: OpenAI, llm: ScriptedLLM, stream: bool
+) -> None:
+    question = user(f"Browse the web. {uuid.uuid4()}")
+    answer: Any = client.chat.completions.create(model="agno/painter", messages=[question], stream=stream)  # type: ignore[list-item]
+    pieces = [chunk.choices[0].delta for chunk in answer if chunk.choices] if stream else [answer.choices[0].message]
+    images = [image for piece in pieces for image in getattr(piece, "images", None) or ()]
+    assert images == [{"type": "image_url", "image_url": {"url": PICTURE_URL}, "index": 0}]
+    text = "".join(piece.content or "" for piece in pieces)
+    assert f"Sound: {SOUND_URL}" in text.splitlines()
+    assert PICTURE_URL not in text
+
+
+@STREAM
+def test_a_link_to_a_picture_is_text_where_the_endpoint_has_no_place_for_it(
+    client: OpenAI, llm: ScriptedLLM, stream: bool
+) -> None:
+    answer: Any = client.responses.create(model="agno/painter", input="Browse the web.", stream=stream)
+    answer = list(answer)[-1].response if stream else answer
+    assert {item.type for item in answer.output} == {"message"}
+    assert {f"Picture: {PICTURE_URL}", f"Sound: {SOUND_URL}"} <= set(answer.output_text.splitlines())
+
+
+def test_a_transcript_with_links_goes_on_where_it_was(fetcher: OpenAI, folder: Path, llm: ScriptedLLM) -> None:
+    question = user(f"Browse the web. {uuid.uuid4()}")
+    answer = ask(fetcher, question, model="agno/painter")
+    assert SOUND_URL in answer
+    ask(fetcher, question, assistant(answer), user("And now?"), model="agno/painter")
+    (turns,) = conversations(folder, question["content"][0]["text"])
+    assert len(turns) == 2
 
 
 # Refused

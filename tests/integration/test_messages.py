@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -14,9 +12,7 @@ import pytest
 from anthropic import Anthropic, APIStatusError, AsyncAnthropic
 from anthropic.types import Message
 
-from agentllm.keys import KeyFile, make_key
-from tests.integration.conftest import llm_environment
-from tests.integration.test_disconnect import WITHIN, request, stopped_after
+from tests.integration.checks import Keyed, asked, leave_early, leave_stream, never_meet, open_keyed
 from tests.proxy import Proxy
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall, Usage
 
@@ -66,11 +62,6 @@ def events_of(client: Anthropic, **more: Any) -> list[Any]:
 
 def text_of(answer: Message) -> str:
     return "".join(block.text for block in answer.content if block.type == "text")
-
-
-def asked(llm: ScriptedLLM) -> list[tuple[str, str]]:
-    """The conversation that the newest request to an OpenAI model held."""
-    return [(one["role"], one["content"]) for one in llm.requests()[-1].body["messages"]]
 
 
 def refusal(client: Anthropic, messages: Any = None, **more: Any) -> tuple[int, dict[str, Any]]:
@@ -265,32 +256,20 @@ def test_a_picture_reaches_the_model(claude: Anthropic, llm: ScriptedLLM, stream
 
 
 @pytest.fixture(scope="module")
-def keyed(running_llm: ScriptedLLM, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, str, str]]:
-    """A proxy, and the keys of two people."""
-    folder: Path = tmp_path_factory.mktemp("keyed")
-    file = KeyFile(folder / "keys.yaml")
-    secrets = []
-    for person in ("ada", "bob"):
-        secret, key = make_key(person, user=person)
-        file.add(key)
-        secrets.append(secret)
-    with Proxy(folder, {**llm_environment(running_llm), "AGENTLLM_KEYS": str(file.path)}) as proxy:
-        yield proxy, secrets[0], secrets[1]
+def keyed(running_llm: ScriptedLLM, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
+    with open_keyed(running_llm, tmp_path_factory.mktemp("keyed")) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("metadata", [{"user_id": "ada"}, {"session_id": "shared"}, {"user_api_key_hash": "x"}])
 @STREAM
 def test_two_people_never_meet_in_one_session(
-    keyed: tuple[Proxy, str, str], llm: ScriptedLLM, metadata: Mapping[str, str], stream: bool
+    keyed: Keyed, llm: ScriptedLLM, metadata: Mapping[str, str], stream: bool
 ) -> None:
     proxy, *keys = keyed
     where: Any = {"metadata": metadata, "extra_headers": {"x-agentllm-session-id": fresh()}, "stream": stream}
     with of(proxy, keys[0]) as ada, of(proxy, keys[1]) as bob:
-        message(ada, said("of ada"), **where)
-        message(bob, said("of bob"), **where)
-        assert asked(llm) == [("user", "of bob")]
-        message(ada, said("again"), **where)
-        assert [text for _, text in asked(llm)] == ["of ada", "echo: of ada", "again"]
+        never_meet(llm, lambda text: message(ada, said(text), **where), lambda text: message(bob, said(text), **where))
 
 
 # Errors
@@ -365,7 +344,7 @@ def test_a_wrong_key_is_401(proxy: Proxy, header: str, key: str) -> None:
     assert response.status_code == 401
 
 
-def test_keys_of_the_file_are_taken_from_both_headers(keyed: tuple[Proxy, str, str], llm: ScriptedLLM) -> None:
+def test_keys_of_the_file_are_taken_from_both_headers(keyed: Keyed, llm: ScriptedLLM) -> None:
     proxy, ada, _ = keyed
     with (
         Anthropic(base_url=proxy.url, api_key=ada, max_retries=0) as by_key,
@@ -375,7 +354,7 @@ def test_keys_of_the_file_are_taken_from_both_headers(keyed: tuple[Proxy, str, s
 
 
 @pytest.mark.parametrize("who", ["master", "ada"])
-def test_tokens_are_counted_without_a_run(keyed: tuple[Proxy, str, str], llm: ScriptedLLM, who: str) -> None:
+def test_tokens_are_counted_without_a_run(keyed: Keyed, llm: ScriptedLLM, who: str) -> None:
     proxy, ada, _ = keyed
     with of(proxy, ada if who == "ada" else proxy.key) as client:
         counted = client.messages.count_tokens(model="agno/echo", messages=[{"role": "user", "content": "hello there"}])
@@ -387,17 +366,9 @@ def test_tokens_are_counted_without_a_run(keyed: tuple[Proxy, str, str], llm: Sc
 
 
 def test_leaving_a_stream_stops_the_model_call(proxy: Proxy, llm: ScriptedLLM) -> None:
-    llm.script(Reply("and on it goes ", endless=True))
-    with request(proxy, {"model": "agno/echo", "max_tokens": 100, "stream": True}, path="/v1/messages") as connection:
-        seen = b""
-        while b"and" not in seen:
-            seen += connection.recv(4096)
-    assert stopped_after(llm, time.monotonic()) < WITHIN
+    leave_stream(proxy, llm, {"model": "agno/echo", "max_tokens": 100}, "/v1/messages")
 
 
 @STREAM
 def test_leaving_before_the_first_token_stops_the_model_call(proxy: Proxy, llm: ScriptedLLM, stream: bool) -> None:
-    llm.script(Reply("late", first_delay=20))
-    with request(proxy, {"model": "agno/echo", "max_tokens": 100, "stream": stream}, path="/v1/messages"):
-        llm.wait_for(lambda seen: len(seen) == 1)
-    assert stopped_after(llm, time.monotonic()) < WITHIN
+    leave_early(proxy, llm, {"model": "agno/echo", "max_tokens": 100, "stream": stream}, "/v1/messages")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,9 +13,8 @@ import pytest
 from openai import APIStatusError, AsyncOpenAI, OpenAI
 from openai.types.responses import Response, ResponseFunctionToolCall, ResponseReasoningItem
 
-from agentllm.keys import KeyFile, make_key
+from tests.integration.checks import Keyed, asked, leave_early, leave_stream, never_meet, open_keyed
 from tests.integration.conftest import llm_environment
-from tests.integration.test_disconnect import WITHIN, request, stopped_after
 from tests.proxy import Proxy
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall, Usage
 
@@ -56,11 +54,6 @@ def ended(events: list[Any]) -> Response:
     assert [event.type for event in events if event.type in ENDS] == [events[-1].type]
     answer: Response = events[-1].response
     return answer
-
-
-def asked(llm: ScriptedLLM) -> list[tuple[str, str]]:
-    """The conversation that the newest request to an OpenAI model held."""
-    return [(message["role"], message["content"]) for message in llm.requests()[-1].body["messages"]]
 
 
 def refusal(client: OpenAI, said: Any = "hi", **more: Any) -> tuple[int, dict[str, Any]]:
@@ -341,7 +334,7 @@ def test_several_tools_of_the_client_are_called_at_once(client: OpenAI, llm: Scr
     assert [message["content"] for message in messages[2:]] == ["22", "25"]
 
 
-def test_results_of_another_s_call_are_refused(keyed: tuple[Proxy, str, str], llm: ScriptedLLM) -> None:
+def test_results_of_another_s_call_are_refused(keyed: Keyed, llm: ScriptedLLM) -> None:
     proxy, *keys = keyed
     llm.script(Reply.calling(ToolCall.of("weather", city="of ada")))
     with of(proxy, keys[0]) as ada, of(proxy, keys[1]) as bob:
@@ -363,17 +356,9 @@ def test_a_picture_reaches_the_model(client: OpenAI, llm: ScriptedLLM, stream: b
 
 
 @pytest.fixture(scope="module")
-def keyed(running_llm: ScriptedLLM, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, str, str]]:
-    """A proxy, and the keys of two people."""
-    folder: Path = tmp_path_factory.mktemp("keyed")
-    file = KeyFile(folder / "keys.yaml")
-    secrets = []
-    for person in ("ada", "bob"):
-        secret, key = make_key(person, user=person)
-        file.add(key)
-        secrets.append(secret)
-    with Proxy(folder, {**llm_environment(running_llm), "AGENTLLM_KEYS": str(file.path)}) as proxy:
-        yield proxy, secrets[0], secrets[1]
+def keyed(running_llm: ScriptedLLM, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
+    with open_keyed(running_llm, tmp_path_factory.mktemp("keyed")) as opened:
+        yield opened
 
 
 def of(proxy: Proxy, key: str) -> OpenAI:
@@ -381,7 +366,7 @@ def of(proxy: Proxy, key: str) -> OpenAI:
 
 
 @STREAM
-def test_another_s_answer_is_unknown(keyed: tuple[Proxy, str, str], llm: ScriptedLLM, stream: bool) -> None:
+def test_another_s_answer_is_unknown(keyed: Keyed, llm: ScriptedLLM, stream: bool) -> None:
     proxy, *keys = keyed
     with of(proxy, keys[0]) as ada, of(proxy, keys[1]) as bob, of(proxy, proxy.key) as master:
         mine = respond(ada, "of ada", stream=stream).id
@@ -399,17 +384,11 @@ def test_another_s_answer_is_unknown(keyed: tuple[Proxy, str, str], llm: Scripte
 
 
 @pytest.mark.parametrize("metadata", [{}, {"session_id": "shared"}, {"user_api_key_user_id": "ada", "a": "b"}])
-def test_two_people_never_meet_in_one_session(
-    keyed: tuple[Proxy, str, str], llm: ScriptedLLM, metadata: Mapping[str, str]
-) -> None:
+def test_two_people_never_meet_in_one_session(keyed: Keyed, llm: ScriptedLLM, metadata: Mapping[str, str]) -> None:
     proxy, *keys = keyed
     where: Any = {"metadata": metadata, "extra_headers": {"x-agentllm-session-id": fresh()}}
     with of(proxy, keys[0]) as ada, of(proxy, keys[1]) as bob:
-        respond(ada, "of ada", **where)
-        respond(bob, "of bob", **where)
-        assert asked(llm) == [("user", "of bob")]
-        respond(ada, "again", **where)
-        assert [text for _, text in asked(llm)] == ["of ada", "echo: of ada", "again"]
+        never_meet(llm, lambda text: respond(ada, text, **where), lambda text: respond(bob, text, **where))
 
 
 def test_previous_response_id_goes_on_after_a_restart(running_llm: ScriptedLLM, tmp_path: Path) -> None:
@@ -486,9 +465,7 @@ def test_the_background_is_refused(client: OpenAI, llm: ScriptedLLM, stream: boo
 
 
 @pytest.mark.parametrize("who", ["master", "ada"])
-def test_an_answer_cannot_be_fetched_deleted_cancelled_or_listed(
-    keyed: tuple[Proxy, str, str], llm: ScriptedLLM, who: str
-) -> None:
+def test_an_answer_cannot_be_fetched_deleted_cancelled_or_listed(keyed: Keyed, llm: ScriptedLLM, who: str) -> None:
     proxy, ada, _ = keyed
     with of(proxy, ada if who == "ada" else proxy.key) as client:
         given = respond(client).id
@@ -517,18 +494,9 @@ def test_a_conversation_is_not_compacted(proxy: Proxy, llm: ScriptedLLM) -> None
 
 
 def test_leaving_a_stream_stops_the_model_call(proxy: Proxy, llm: ScriptedLLM) -> None:
-    llm.script(Reply("and on it goes ", endless=True))
-    body = {"model": "agno/echo", "input": "hi", "stream": True}
-    with request(proxy, body, path="/v1/responses") as connection:
-        seen = b""
-        while b"and" not in seen:
-            seen += connection.recv(4096)
-    assert stopped_after(llm, time.monotonic()) < WITHIN
+    leave_stream(proxy, llm, {"model": "agno/echo", "input": "hi"}, "/v1/responses")
 
 
 @STREAM
 def test_leaving_before_the_first_token_stops_the_model_call(proxy: Proxy, llm: ScriptedLLM, stream: bool) -> None:
-    llm.script(Reply("late", first_delay=20))
-    with request(proxy, {"model": "agno/echo", "input": "hi", "stream": stream}, path="/v1/responses"):
-        llm.wait_for(lambda seen: len(seen) == 1)
-    assert stopped_after(llm, time.monotonic()) < WITHIN
+    leave_early(proxy, llm, {"model": "agno/echo", "input": "hi", "stream": stream}, "/v1/responses")

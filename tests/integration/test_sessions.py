@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
+from tests.integration.checks import asked
 from tests.integration.conftest import llm_environment
 from tests.proxy import Proxy
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall
@@ -40,11 +41,6 @@ def say(
 def person(chat: str, user: str) -> dict[str, str]:
     """The headers of Open WebUI for a chat of one of its people."""
     return {"x-openwebui-chat-id": chat, "x-openwebui-user-id": user}
-
-
-def asked(llm: ScriptedLLM) -> list[tuple[str, str]]:
-    """The conversation that the newest request to an OpenAI model held."""
-    return [(m["role"], m["content"]) for m in llm.requests()[-1].body["messages"]]
 
 
 def session() -> str:

@@ -27,6 +27,7 @@ from agentllm.core import (
     Event,
     Finished,
     FinishReason,
+    Link,
     Questions,
     Reasoning,
     Shown,
@@ -84,9 +85,10 @@ class Answer:
                 return self._generic(finish=reason)
             case Work():
                 return self._delta(provider_specific_fields={WORK: work_fields(event)})
-            case Shown(media):
-                index, self._images = self._images, self._images + (media.kind == "image")
-                return self._delta(**_shown(event, index=index))
+            case Shown():
+                shown = _shown(event, index=self._images)
+                self._images += "images" in shown
+                return self._delta(**shown)
             case ClientCalls() | Questions():
                 return None
 
@@ -152,7 +154,7 @@ async def whole_answer(events: AsyncIterator[Event], response: ModelResponse, an
         elif isinstance(event, Shown):
             shown = _shown(event, index=len(images))
             images += shown.get("images", ())
-            audio = shown if event.media.kind == "audio" else audio
+            audio = shown if "audio" in shown else audio
     message = Message(
         role="assistant",
         content=text or (None if calls else ""),
@@ -173,12 +175,21 @@ def _tool_call(call: ToolCall) -> dict[str, Any]:
 
 
 def _shown(event: Shown, *, index: int) -> dict[str, Any]:
-    """The field of a message or a delta that holds a picture, the `index`-th of its answer, or a sound."""
-    data = base64.b64encode(event.media.data).decode()
-    if event.media.kind == "audio":
+    """The field of a message or a delta that holds a picture, the `index`-th of its answer, or a sound.
+
+    Of a link to a sound it is empty: OpenAI's form has no place for one, so it has been put into words before.
+    """
+    media = event.media
+    if isinstance(media, Link):
+        return {"images": [_image(media.url, index)]} if media.kind == "image" else {}
+    data = base64.b64encode(media.data).decode()
+    if media.kind == "audio":
         return {"audio": ChatCompletionAudioResponse(data, expires_at=0, transcript=event.transcript)}
-    url = f"data:{event.media.mime_type};base64,{data}"
-    return {"images": [{"type": "image_url", "image_url": {"url": url}, "index": index}]}
+    return {"images": [_image(f"data:{media.mime_type};base64,{data}", index)]}
+
+
+def _image(url: str, index: int) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url}, "index": index}
 
 
 def litellm_usage(usage: Usage) -> LiteLLMUsage:

@@ -28,6 +28,7 @@ from agentllm.gateway.tasks import run_task
 from agentllm.gateway.work import hiding_work, with_lines
 from agentllm.idempotency import Idempotency, Run
 from agentllm.llm.router import CALLER_METADATA
+from agentllm.runtimes.links import links_in_words
 from agentllm.runtimes.questions import Asking
 from agentllm.runtimes.structured import structured
 
@@ -152,7 +153,8 @@ class AgentHandler(CustomLLM):
 
         def run(runtime: Runtime) -> AsyncGenerator[Event, None]:
             log.info("turn %s of agent %s begins", turn.id, agent.name)
-            return _within(self._conversations.run(Asking(structured(runtime)), turn), limit, agent.name)
+            worded = links_in_words(structured(runtime), pictures=not request.is_chat)
+            return _within(self._conversations.run(Asking(worded), turn), limit, agent.name)
 
         key = idempotency_key(request.headers)
         if key is None:

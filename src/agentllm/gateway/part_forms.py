@@ -101,10 +101,10 @@ def is_url(value: str) -> bool:
 def urls_in(messages: object) -> dict[str, str]:
     """The URLs in the parts of `messages` that may hold media, and the place of each; parts that cannot be read
     are passed over."""
-    return {given.value: given.place for given in _allgiven_in(messages) if isinstance(given.value, str)}
+    return {given.value: given.place for given in _all_given_in(messages) if isinstance(given.value, str)}
 
 
-def _allgiven_in(messages: object) -> Iterator[Given]:
+def _all_given_in(messages: object) -> Iterator[Given]:
     if not isinstance(messages, Sequence) or isinstance(messages, str):
         return
     for number, message in enumerate(messages):

@@ -23,6 +23,7 @@ from agentllm.gateway import auth
 from agentllm.gateway.bridge import HomeLoop
 from agentllm.gateway.families import provide
 from agentllm.gateway.fetch import Fetcher
+from agentllm.gateway.garbage import collect_between_steps
 from agentllm.gateway.handler import AgentHandler
 from agentllm.gateway.hooks import AgentHooks
 from agentllm.gateway.logs import hide_quotes
@@ -70,6 +71,7 @@ def start_in_proxy() -> AgentHandler:
         ask_once(catalog, conversations),
         keep_up(settings),
         keep_answers(settings),
+        collect_between_steps(),
     ):
         _tasks.add(running := asyncio.get_running_loop().create_task(task))
         running.add_done_callback(_tasks.discard)

@@ -50,7 +50,7 @@ async def router_of_proxy() -> Router:
 
 
 async def keep_registered(catalog: Catalog, handler: CustomLLM) -> None:
-    """Register the agents in the proxy's router, and `handler` for all their families, and again whenever some are gone.
+    """Register the agents in the proxy's router and `handler` for their families, and again whenever some are gone.
 
     A proxy with a database replaces its router's deployments by those of the database from
     time to time. Its configuration need name one family only, which is how it comes to us.

@@ -8,7 +8,6 @@ side as soon as there is a router.
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 from collections.abc import Coroutine
 from typing import Any
@@ -20,13 +19,11 @@ from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
 from agentllm.catalog import Catalog
 from agentllm.conversations import Conversations
 from agentllm.gateway.bridge import HomeLoop
-from agentllm.gateway.handler import AgentHandler
 from agentllm.gateway.families import provide
+from agentllm.gateway.garbage import spare
+from agentllm.gateway.handler import AgentHandler
 from agentllm.gateway.registration import router_of_proxy
 from agentllm.gateway.request import HEALTH_CHECK_TAG
-
-_FULL_COLLECTION_AFTER = 50
-"""Collections of the middle generation, each after at most 7,000 new objects."""
 
 _FORMS = (False, True) * 3
 """Plain and streamed, more than once: Python and LiteLLM's caches get faster with the first few."""
@@ -41,7 +38,7 @@ def rehearse(catalog: Catalog, conversations: Conversations) -> None:
     """
     litellm.token_counter(model="", text="ready?")
     _run_aside(_rehearse(catalog, conversations))
-    _spare_garbage_collector()
+    spare()
 
 
 async def ask_once(catalog: Catalog, conversations: Conversations) -> None:
@@ -52,7 +49,7 @@ async def ask_once(catalog: Catalog, conversations: Conversations) -> None:
     await router_of_proxy()
     if first := next(iter(catalog), None):
         await _post(proxy_server.app, key=proxy_server.master_key or "", model=first.model)
-    _spare_garbage_collector()
+    spare()
 
 
 async def _rehearse(catalog: Catalog, conversations: Conversations) -> None:
@@ -102,13 +99,3 @@ def _run_aside(work: Coroutine[Any, Any, None]) -> None:
     thread = threading.Thread(target=asyncio.run, args=(work,))
     thread.start()
     thread.join()
-
-
-def _spare_garbage_collector() -> None:
-    """Leave what is loaded by now out of garbage collection, and what came since for longer.
-
-    A full collection over all that LiteLLM loads stops every stream for half a second, and one over
-    what a hundred open streams hold for a tenth, which Python's own threshold of 10 makes every second.
-    """
-    gc.freeze()
-    gc.set_threshold(*gc.get_threshold()[:2], _FULL_COLLECTION_AFTER)

@@ -14,6 +14,7 @@ from agentllm.core import (
     Event,
     Field,
     Finished,
+    Link,
     Media,
     Question,
     Questions,
@@ -83,8 +84,7 @@ def _to_json(event: Event) -> tuple[str, Any]:
         case Finished(reason):
             return "finished", reason
         case Shown(media, transcript):
-            data = base64.b64encode(media.data).decode()
-            return "shown", {"media": {**asdict(media), "data": data}, "transcript": transcript}
+            return "shown", {**_media_to_json(media), "transcript": transcript}
         case Usage():
             return "usage", asdict(event)
         case Work():
@@ -104,8 +104,7 @@ def _from_json(kind: str, value: Any) -> Event:
         case "finished":
             return Finished(value)
         case "shown":
-            media = Media(**{**value["media"], "data": base64.b64decode(value["media"]["data"])})
-            return Shown(media, value["transcript"])
+            return Shown(_media(value), value["transcript"])
         case "usage":
             return Usage(**value)
         case "work":
@@ -114,6 +113,18 @@ def _from_json(kind: str, value: Any) -> Event:
             return ClientCalls(tuple(ToolCall(**call) for call in value))
         case _:
             return Questions(tuple(map(_question, value)))
+
+
+def _media_to_json(media: Media | Link) -> dict[str, Any]:
+    if isinstance(media, Link):
+        return {"link": asdict(media)}
+    return {"media": {**asdict(media), "data": base64.b64encode(media.data).decode()}}
+
+
+def _media(value: Mapping[str, Any]) -> Media | Link:
+    if "link" in value:
+        return Link(**value["link"])
+    return Media(**{**value["media"], "data": base64.b64decode(value["media"]["data"])})
 
 
 def _question(value: Mapping[str, Any]) -> Question:

@@ -15,6 +15,10 @@ PNG = base64.b64decode(
 )
 
 
+PICTURE_URL = "https://example.org/dot.png"
+SOUND_URL = "https://example.org/ding.mp3"
+
+
 def a_sound() -> bytes:
     """One sample of silence."""
     file = io.BytesIO()
@@ -37,9 +41,14 @@ def ring() -> ToolResult:
     return ToolResult(content="Ding.", audios=[Audio(content=WAV, mime_type="audio/wav", transcript="ding")])
 
 
+def browse() -> ToolResult:
+    """Browse the web."""
+    return ToolResult(content="Found.", images=[Image(url=PICTURE_URL)], audios=[Audio(url=SOUND_URL)])
+
+
 def painter() -> Agent:
-    """Paints, and rings a bell."""
-    return Agent(name="painter", model=OfflineModel(), tools=[paint, ring], telemetry=False)
+    """Paints, rings a bell, and browses the web."""
+    return Agent(name="painter", model=OfflineModel(), tools=[paint, ring, browse], telemetry=False)
 
 
 __all__ = ["painter"]

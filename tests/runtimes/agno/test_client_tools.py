@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import pytest
@@ -22,10 +21,9 @@ from agno.workflow import Step, Workflow
 
 from agentllm.core import ClientCalls, ClientTool, Event, JsonObject, Message, ToolCall, ToolChoice, Usage
 from agentllm.errors import AgentFailed, InvalidRequest, UnsupportedParameter
-from agentllm.llm.default import model_from_name
 from agentllm.llm.offline import OfflineModel
-from agentllm.llm.providers import gemini, openai
 from agentllm.runtimes.agno.tool_choice import calling as calling_of
+from tests.runtimes.agno.conftest import gemini_model, openai_model, routed_with_schemas
 from tests.runtimes.agno.spoken import (
     HOME,
     Piece,
@@ -42,12 +40,6 @@ from tests.runtimes.agno.spoken import (
 from tests.runtimes.agno.spoken import Step as Said
 from tests.scripted_llm import Reply, ScriptedLLM
 from tests.scripted_llm import ToolCall as WireCall
-
-pytestmark = [  # of LiteLLM and of google-genai
-    pytest.mark.filterwarnings(r"ignore:Items? .* using the `ReadOnly` qualifier:UserWarning"),
-    pytest.mark.filterwarnings(r"ignore:Accessing the 'model_\w+' attribute on the instance:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),
-]
 
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 
@@ -460,41 +452,7 @@ async def test_a_workflow_leaves_out_what_a_front_end_offers_to_every_agent() ->
 
 # Over the wire
 
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ScriptedLLM]:
-    with ScriptedLLM() as llm:
-        yield llm
-
-
-@pytest.fixture
-def llm(running: ScriptedLLM, monkeypatch: pytest.MonkeyPatch) -> ScriptedLLM:
-    """The scripted model in the place of OpenAI and Google."""
-    running.reset()
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
-    monkeypatch.setenv("OPENAI_BASE_URL", running.openai_base)
-    monkeypatch.setenv("GEMINI_API_KEY", "k")
-    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", running.gemini_base)
-    return running
-
-
-@cache
-def openai_model() -> Model:
-    return openai("gpt-scripted")
-
-
-@cache
-def gemini_model() -> Model:
-    return gemini("gemini-scripted")
-
-
-@cache
-def routed_model() -> Model:
-    return model_from_name("openai/gpt-4o")
-
-
-# Each is made once, because nothing closes a model's connections.
-IN_OPENAI_FORM: dict[str, Callable[[], Model]] = {"openai": openai_model, "router": routed_model}
+IN_OPENAI_FORM: dict[str, Callable[[], Model]] = {"openai": openai_model, "router": routed_with_schemas}
 EVERY_MODEL = pytest.mark.parametrize("make", [*IN_OPENAI_FORM.values(), gemini_model], ids=[*IN_OPENAI_FORM, "gemini"])
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import wave
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from agno.agent import Agent
+from agno.exceptions import ModelProviderError
 from agno.media import Audio, File, Image
 from agno.models.base import Model
 from agno.models.message import Message as AgnoMessage
@@ -19,26 +20,20 @@ from agno.models.openai import OpenAIResponses
 from agno.models.response import ModelResponse
 from agno.run.agent import RunOutput
 from agno.team import Team
+from agno.tools import tool
 from agno.tools.function import ToolResult
 from agno.workflow import Step, StepInput, StepOutput, Workflow
 
-from agentllm.core import Event, Media, Message, Shown, ToolCall
+from agentllm.core import Decision, Event, Link, Media, Message, Shown, ToolCall
 from agentllm.errors import InvalidRequest
-from agentllm.llm.default import model_from_name
 from agentllm.llm.offline import OfflineModel
-from agentllm.llm.providers import gemini, openai
 from agentllm.runtimes.agno.media import Exhibits, refuse_untaken, to_agno_media
 from agentllm.runtimes.agno.messages import from_agno, to_agno
 from agentllm.runtimes.tool_media import FROM_TOOL, with_media_of_tools
 from tests.gateway.pictures import GIF, MP3, PDF, PNG, WAV, data_url, encoded
+from tests.runtimes.agno.conftest import gemini_model, openai_model, routed_model
 from tests.runtimes.agno.spoken import HOME, Spoken, agent, answer, calling, finished, run, text_of, turn
 from tests.scripted_llm import ScriptedLLM
-
-pytestmark = [  # of LiteLLM and of google-genai
-    pytest.mark.filterwarnings(r"ignore:Items? .* using the `ReadOnly` qualifier:UserWarning"),
-    pytest.mark.filterwarnings(r"ignore:Accessing the 'model_\w+' attribute on the instance:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),
-]
 
 PICTURE = Media("image", "image/png", PNG)
 SOUND = Media("audio", "audio/wav", WAV)
@@ -47,43 +42,6 @@ DOCUMENT = Media("file", "application/pdf", PDF, "a.pdf")
 OTHER = PNG + b"other"
 
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
-
-
-@pytest.fixture(scope="module")
-def running_llm() -> Iterator[ScriptedLLM]:
-    with ScriptedLLM() as llm:
-        yield llm
-
-
-@pytest.fixture
-def llm(running_llm: ScriptedLLM, monkeypatch: pytest.MonkeyPatch) -> ScriptedLLM:
-    running_llm.reset()
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
-    monkeypatch.setenv("OPENAI_BASE_URL", running_llm.openai_base)
-    monkeypatch.setenv("OPENAI_API_BASE", running_llm.openai_base)
-    monkeypatch.setenv("GEMINI_API_KEY", "k")
-    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", running_llm.gemini_base)
-    return running_llm
-
-
-# Each is made once, because nothing closes a model's connections.
-
-
-@cache
-def openai_model() -> Model:
-    return openai("gpt-scripted")
-
-
-@cache
-def gemini_model() -> Model:
-    return gemini("gemini-scripted")
-
-
-@cache
-def routed_model() -> Model:
-    return model_from_name("openai/gpt-scripted")
-
-
 OPENAI_MODELS = pytest.mark.parametrize("make", [openai_model, routed_model], ids=["openai", "router"])
 
 
@@ -91,8 +49,12 @@ def asking(text: str, *media: Media) -> Message:
     return Message("user", text, media=media)
 
 
-def shown(events: list[Event]) -> list[Media]:
+def shown(events: list[Event]) -> list[Media | Link]:
     return [event.media for event in events if isinstance(event, Shown)]
+
+
+def bytes_shown(events: list[Event]) -> list[bytes]:
+    return [media.data for media in shown(events) if isinstance(media, Media)]
 
 
 # What reaches a model
@@ -290,10 +252,43 @@ async def test_a_picture_that_the_model_makes_is_shown_once(stream: bool) -> Non
     assert finished(events).messages == (Message("assistant", "Here."),)
 
 
-async def test_each_of_several_pictures_is_shown_as_it_comes() -> None:
+@STREAM
+async def test_each_of_several_pictures_is_shown_in_order(stream: bool) -> None:
     who = Agent(model=Painter(images=[picture(), picture(OTHER)]), telemetry=False)
-    events = await run(who, turn("paint", stream=True))
-    assert [item.data for item in shown(events)] == [PNG, OTHER]
+    assert bytes_shown(await run(who, turn("paint", stream=stream))) == [PNG, OTHER]
+
+
+@STREAM
+async def test_each_of_a_member_s_several_pictures_is_shown(stream: bool) -> None:
+    painter = Agent(name="painter", id="painter", model=Painter(images=[picture(), picture(OTHER)]), telemetry=False)
+    leader = Spoken.of(calling("delegate_task_to_member", '{"member_id": "painter", "task": "paint"}'), answer("Done."))
+    team = Team(name="team", model=leader, members=[painter], telemetry=False)
+    assert bytes_shown(await run(team, turn("paint", stream=stream))) == [PNG, OTHER]
+
+
+@dataclass
+class Retried(OfflineModel):
+    """Paints two pictures and calls a tool, then fails; tried again, paints two others."""
+
+    calls: list[int] = field(default_factory=list)
+
+    async def ainvoke(self, *_: object, **__: object) -> ModelResponse:
+        self.calls.append(len(self.calls))
+        number = self.calls[-1]
+        if number == 1:
+            raise ModelProviderError("overloaded", 503)
+        images = [picture(f"{number}{name}".encode()) for name in "ab"]
+        call = {"id": "1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+        return ModelResponse(role="assistant", content="Here.", images=images, tool_calls=[] if number else [call])
+
+
+async def test_a_plain_run_that_is_tried_again_shows_the_pictures_of_its_last_try() -> None:
+    def look() -> str:
+        """Look."""
+        return "a dot"
+
+    who = Agent(model=Retried(), tools=[look], retries=1, delay_between_retries=0, telemetry=False)
+    assert bytes_shown(await run(who, turn("paint"))) == [b"2a", b"2b"]
 
 
 @STREAM
@@ -319,6 +314,7 @@ async def test_a_sound_in_pieces_of_base_64_is_shown_whole_as_one_that_can_be_pl
     who = Agent(model=Painter(says="", audio=pieces), telemetry=False)
     events = await run(who, turn("sing", stream=True))
     (sound,) = (event for event in events if isinstance(event, Shown))
+    assert isinstance(sound.media, Media)
     assert (sound.media.mime_type, sound.transcript) == ("audio/wav", "one two")
     with wave.open(io.BytesIO(sound.media.data)) as played:
         assert (played.getframerate(), played.getnchannels(), played.getsampwidth()) == (24_000, 1, 2)
@@ -375,9 +371,78 @@ async def test_what_came_with_the_question_is_not_shown_again(stream: bool) -> N
     assert shown(await run(giver, turn(asking("give it back", PICTURE), stream=stream))) == []
 
 
-def test_what_is_not_here_in_bytes_is_not_shown() -> None:
-    output = RunOutput(images=[Image(url="https://example.org/a.png")], audio=[Audio(content=b"", id="x")])
+@STREAM
+async def test_what_is_elsewhere_is_shown_once_as_a_link_and_not_fetched(stream: bool) -> None:
+    asked: list[str] = []
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append("connection")
+        writer.close()
+
+    def photograph() -> ToolResult:
+        """Photograph it."""
+        return ToolResult(content="done", images=[Image(url=url)], audios=[Audio(url=url, transcript="click")])
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a"
+        who, _ = agent(calling("photograph"), calling("photograph"), answer(""), tools=[photograph])
+        events = await run(who, turn("photograph it", stream=stream))
+    found = [event for event in events if isinstance(event, Shown)]
+    assert found == [Shown(Link("image", url)), Shown(Link("audio", url), "click")]
+    assert text_of(events) == ""
+    assert not asked
+
+
+@STREAM
+async def test_a_link_to_a_picture_of_the_model_is_shown(stream: bool) -> None:
+    who = Agent(model=Painter(images=[Image(url="https://example.org/a.png")]), telemetry=False)
+    assert shown(await run(who, turn("paint", stream=stream))) == [Link("image", "https://example.org/a.png")]
+
+
+def test_a_data_url_is_shown_as_what_it_holds() -> None:
+    url = data_url(PNG, "image/png")
+    found = Exhibits("run").of([Image(url=url), Image(content=PNG), Audio(url=data_url(MP3, "audio/mpeg"))])
+    assert [event.media for event in found] == [PICTURE, MP3_SOUND]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/hostname",
+        "/tmp/a.png",
+        "javascript:alert(1)",
+        "https://example.org/a.png) and more",
+        "https://example.org/a\nb",
+        "data:image/png;base64,%%%",
+        "data:image/svg+xml,<svg/>",
+        "ftp://example.org/a.png",
+        "",
+    ],
+)
+def test_a_url_that_is_none_of_the_web_is_not_shown(url: str) -> None:
+    assert list(Exhibits("run").of([Image(url=url), Audio(url=url)])) == []
+
+
+def test_what_is_not_here_is_not_shown() -> None:
+    output = RunOutput(images=[Image(filepath="/etc/hostname")], audio=[Audio(content=b"", id="x")])
     assert list(Exhibits("run").of_output(output)) == []
+
+
+@STREAM
+async def test_what_an_approved_tool_makes_is_shown(stream: bool) -> None:
+    who, _ = agent(calling("paint"), answer("Done."), tools=[tool(requires_confirmation=True)(paint)])
+    before = turn("paint", stream=stream)
+    events = await run(who, before)
+    assert shown(events) == []
+    ended = finished(events)
+    approved = replace(
+        before,
+        id="next",
+        messages=(*before.messages, *ended.messages),
+        pending=ended.pending,
+        decisions=(Decision("call_paint", approved=True),),
+    )
+    assert shown(await run(who, approved)) == [PICTURE, SOUND]
 
 
 @pytest.mark.parametrize(
@@ -391,6 +456,7 @@ def test_what_is_not_here_in_bytes_is_not_shown() -> None:
 )
 def test_a_sound_s_type_is_told_where_the_provider_does_not_say(audio: Audio, mime_type: str) -> None:
     (sound,) = Exhibits("run").of([audio])
+    assert isinstance(sound.media, Media)
     assert sound.media.mime_type == mime_type
 
 

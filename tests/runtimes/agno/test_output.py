@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -17,19 +17,13 @@ from pydantic import BaseModel
 
 from agentllm.core import Event, OutputFormat, Turn
 from agentllm.errors import MalformedAnswer, UnsupportedParameter
-from agentllm.llm.default import model_from_name
 from agentllm.llm.offline import NOTICE, OfflineModel
 from agentllm.llm.providers import gemini, openai
 from agentllm.runtimes import runtime_for
 from agentllm.runtimes.structured import structured
+from tests.runtimes.agno.conftest import openai_model, routed_model, routed_with_schemas
 from tests.runtimes.agno.spoken import HOME, agent, calling, finished, heard, reasoning_of, text_of, turn
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall
-
-pytestmark = [  # of LiteLLM and of google-genai
-    pytest.mark.filterwarnings(r"ignore:Items? .* using the `ReadOnly` qualifier:UserWarning"),
-    pytest.mark.filterwarnings(r"ignore:Accessing the 'model_\w+' attribute on the instance:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),
-]
 
 SCHEMA: dict[str, Any] = {
     "$defs": {"Part": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}},
@@ -47,29 +41,6 @@ IN_OPENAI_S_FORM = {
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[ScriptedLLM]:
-    with ScriptedLLM() as llm:
-        yield llm
-
-
-@pytest.fixture
-def llm(running: ScriptedLLM, monkeypatch: pytest.MonkeyPatch) -> ScriptedLLM:
-    """The scripted model in the place of OpenAI and Google."""
-    running.reset()
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
-    monkeypatch.setenv("OPENAI_BASE_URL", running.openai_base)
-    monkeypatch.setenv("GEMINI_API_KEY", "k")
-    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", running.gemini_base)
-    return running
-
-
-# Each is made once, because nothing closes a model's connections.
-@cache
-def openai_model() -> Model:
-    return openai("gpt-scripted")
-
-
 @cache
 def gemini_3() -> Model:
     return gemini("gemini-3-scripted")
@@ -80,14 +51,13 @@ def gemini_2() -> Model:
     return gemini("gemini-2.5-scripted")
 
 
-@cache
-def routed_with_schemas() -> Model:
-    return model_from_name("openai/gpt-4o")
-
-
-@cache
-def routed() -> Model:
-    return model_from_name("openai/gpt-scripted")
+MODELS: dict[str, Callable[[], Model]] = {
+    "openai": openai_model,
+    "gemini": gemini_3,
+    "old": gemini_2,
+    "litellm": routed_model,
+}
+EVERY_MODEL = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 
 
 def add(a: int, b: int) -> str:
@@ -152,14 +122,14 @@ def test_gemini_before_3_gets_it_natively_without_tools_and_in_words_with_them(s
 
 def test_a_model_of_litellm_that_is_not_known_to_take_schemas_is_told_in_words(llm: ScriptedLLM) -> None:
     llm.script(ULM)
-    HOME.run(run(Agent(model=routed(), telemetry=False), turn(output_format=CITY)))
+    HOME.run(run(Agent(model=routed_model(), telemetry=False), turn(output_format=CITY)))
     assert body(llm)["response_format"] == {"type": "json_object"}
     assert json.dumps(SCHEMA) in system_of(body(llm))
     assert "A city of Swabia." in system_of(body(llm))
 
 
 @STREAM
-@pytest.mark.parametrize("make", [openai_model, routed, gemini_3], ids=["openai", "litellm", "gemini"])
+@pytest.mark.parametrize("make", [openai_model, routed_model, gemini_3], ids=["openai", "litellm", "gemini"])
 def test_any_object_is_asked_for_natively_and_in_the_words_that_openai_wants(
     make: Callable[[], Model], stream: bool, llm: ScriptedLLM
 ) -> None:
@@ -176,7 +146,7 @@ def test_any_object_is_asked_for_natively_and_in_the_words_that_openai_wants(
 
 
 @STREAM
-@pytest.mark.parametrize("make", [openai_model, gemini_3, gemini_2, routed], ids=["openai", "gemini", "old", "litellm"])
+@EVERY_MODEL
 def test_an_agent_that_calls_a_tool_first_answers_in_the_form(
     make: Callable[[], Model], stream: bool, llm: ScriptedLLM
 ) -> None:

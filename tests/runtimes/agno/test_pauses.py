@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import pytest
@@ -38,7 +37,8 @@ from agentllm.core import (
     Usage,
 )
 from agentllm.errors import AgentFailed, InvalidRequest, ModelFailed
-from agentllm.llm.providers import gemini, openai
+from agentllm.runtimes import runtime_for
+from tests.runtimes.agno.conftest import gemini_model, openai_model
 from tests.runtimes.agno.spoken import (
     HOME,
     Hang,
@@ -60,12 +60,6 @@ from tests.runtimes.agno.spoken import Step as Said
 from tests.scripted_llm import Reply, ScriptedLLM
 from tests.scripted_llm import ToolCall as WireCall
 
-pytestmark = [  # of LiteLLM and of google-genai
-    pytest.mark.filterwarnings(r"ignore:Items? .* using the `ReadOnly` qualifier:UserWarning"),
-    pytest.mark.filterwarnings(r"ignore:Accessing the 'model_\w+' attribute on the instance:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),
-]
-
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 
 WEATHER = ClientTool("weather", "Tell the weather.", {"type": "object", "properties": {}})
@@ -73,6 +67,10 @@ WEATHER_CALL = ToolCall("call_weather", "weather", "{}")
 ADD_CALL = ToolCall("call_add", "add", '{"a": 1, "b": 2}')
 DELETE_CALL = ToolCall("call_delete", "delete", '{"path": "a.txt"}')
 RENAME_CALL = ToolCall("call_rename", "rename", '{"path": "a.txt"}')
+
+
+OVERLOADED = ModelProviderError("overloaded", 503)
+TWO_RETRIES: dict[str, Any] = {"retries": 2, "delay_between_retries": 0}
 
 
 class Desk:
@@ -444,13 +442,78 @@ async def test_a_tool_that_the_agent_has_no_more_is_an_error(stream: bool) -> No
 @STREAM
 async def test_a_failing_model_is_an_error_and_the_tool_does_not_run_again(make: Make, stream: bool) -> None:
     desk, before = Desk(), turn(stream=stream)
-    who, model = make(calls(DELETE_CALL), [ModelProviderError("overloaded", 503)], tools=desk.tools, retries=2)
+    who, model = make(calls(DELETE_CALL), [OVERLOADED], tools=desk.tools, **TWO_RETRIES)
     asked = next_turn(before, await run(who, before), Decision("call_delete", approved=True))
     with pytest.raises(ModelFailed, match="overloaded") as failed:
         await run(who, asked)
     assert failed.value.status == 503
     assert desk.done == ["delete a.txt"]
-    assert len(model.asked) == 2
+    assert len(model.asked) == 4
+
+
+@EVERY_KIND
+@STREAM
+async def test_a_continued_run_is_tried_again_as_often_as_the_agent_says_and_its_tools_run_once(
+    make: Make, stream: bool
+) -> None:
+    desk, before = Desk(), turn("Tidy up.", stream=stream)
+    asking = calls(DELETE_CALL, RENAME_CALL, FORM_CALL)
+    who, model = make(asking, [OVERLOADED], calls(ADD_CALL), [OVERLOADED], "Done.", tools=desk.tools, **TWO_RETRIES)
+    decided = (
+        Decision("call_delete", approved=True),
+        Decision("call_rename", approved=False, note="Not now."),
+        Decision("call_form", approved=True, values={"age": 44}),
+    )
+    events = await run(who, next_turn(before, await run(who, before), *decided))
+    assert text_of(events) == "Done."
+    assert usage_of(events) == Usage(20, 2)
+    assert desk.done == ["delete a.txt", "add"]
+    roles = [role for role, _ in heard(model) if role != "system"]
+    assert roles == ["user", "assistant", "tool", "tool", "tool", "assistant", "tool"]
+    assert [message.role for message in finished(events).messages] == [*roles[2:], "assistant"]
+    assert [heard(model, call) for call in (1, 3)] == [heard(model, call) for call in (2, 4)]
+    assert finished(events).state == {"deleted": "a.txt"}
+
+
+@EVERY_KIND
+async def test_a_continued_run_is_not_tried_again_in_the_middle_of_what_it_says(make: Make) -> None:
+    desk, before = Desk(), turn(stream=True)
+    says = (
+        calls(DELETE_CALL),
+        calls(ADD_CALL, text="Adding."),
+        [OVERLOADED],
+        [Piece("Half"), OVERLOADED],
+        "never said",
+    )
+    who, _ = make(*says, tools=desk.tools, **TWO_RETRIES)
+    asked = next_turn(before, await run(who, before), Decision("call_delete", approved=True))
+    said: list[Event] = []
+
+    async def listen() -> None:
+        async for event in runtime_for(who).run(asked):
+            said.append(event)  # noqa: PERF401 - a comprehension would lose what came before the error
+
+    with pytest.raises(ModelFailed, match="overloaded"):
+        await listen()
+    assert text_of(said) == "Adding.\n\nHalf"
+    assert desk.done == ["delete a.txt", "add"]
+
+
+@STREAM
+async def test_a_member_that_goes_on_is_tried_again_and_its_tool_runs_once(stream: bool) -> None:
+    desk, before = Desk(), turn("delete a.txt", stream=stream)
+    member, model = agent(calls(DELETE_CALL), [OVERLOADED], "Deleted.", tools=desk.tools, **TWO_RETRIES)
+    member.name, member.id = "clerk", "clerk"
+    delegation = calling("delegate_task_to_member", '{"member_id": "clerk", "task": "delete"}')
+    leader = Spoken.of(delegation, [OVERLOADED], "It is gone.")
+    whole = Team(name="team", members=[member], model=leader, telemetry=False, **TWO_RETRIES)
+    asked = await run(whole, before)
+    events = await run(whole, next_turn(before, asked, Decision("call_delete", approved=True)))
+    assert text_of(events) == "It is gone."
+    assert desk.done == ["delete a.txt"]
+    assert heard(model, 1) == heard(model, 2)
+    assert heard(leader, 1) == heard(leader, 2)
+    assert "Deleted." in heard(leader)[-1][1]
 
 
 @EVERY_KIND
@@ -665,35 +728,6 @@ async def test_a_step_of_a_workflow_that_asks_is_an_error() -> None:
 
 # Over the wire
 
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ScriptedLLM]:
-    with ScriptedLLM() as llm:
-        yield llm
-
-
-@pytest.fixture
-def llm(running: ScriptedLLM, monkeypatch: pytest.MonkeyPatch) -> ScriptedLLM:
-    """The scripted model in the place of OpenAI and Google."""
-    running.reset()
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
-    monkeypatch.setenv("OPENAI_BASE_URL", running.openai_base)
-    monkeypatch.setenv("GEMINI_API_KEY", "k")
-    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", running.gemini_base)
-    return running
-
-
-@cache
-def openai_model() -> Model:
-    return openai("gpt-scripted")
-
-
-@cache
-def gemini_model() -> Model:
-    return gemini("gemini-scripted")
-
-
-# Each is made once, because nothing closes a model's connections.
 MODELS: dict[str, Callable[[], Model]] = {"openai": openai_model, "gemini": gemini_model}
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from functools import cache
 from typing import Any
 
 import httpx
@@ -22,55 +21,14 @@ from agentllm.core import Event, Finished, Message, Parameters, Text
 from agentllm.core import Usage as Tokens
 from agentllm.errors import ModelFailed
 from agentllm.gateway.coalesce import MOST_GATHERED, coalesce
-from agentllm.llm.default import model_from_name
-from agentllm.llm.providers import gemini, openai
+from agentllm.llm.providers import openai
 from agentllm.runtimes import runtime_for
 from agentllm.runtimes.agno import rehearsal, runtime
+from tests.runtimes.agno.conftest import gemini_model, openai_model, routed_model
 from tests.runtimes.agno.spoken import HOME, agent, finished, reasoning_of, run, text_of, turn, usage_of
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall, Usage
 
-pytestmark = [  # of LiteLLM and of google-genai
-    pytest.mark.filterwarnings(r"ignore:Items? .* using the `ReadOnly` qualifier:UserWarning"),
-    pytest.mark.filterwarnings(r"ignore:Accessing the 'model_\w+' attribute on the instance:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),
-]
-
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ScriptedLLM]:
-    with ScriptedLLM() as llm:
-        yield llm
-
-
-@pytest.fixture
-def llm(running: ScriptedLLM, monkeypatch: pytest.MonkeyPatch) -> ScriptedLLM:
-    """The scripted model in the place of OpenAI and Google."""
-    running.reset()
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
-    monkeypatch.setenv("OPENAI_BASE_URL", running.openai_base)
-    monkeypatch.setenv("GEMINI_API_KEY", "k")
-    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", running.gemini_base)
-    return running
-
-
-@cache
-def openai_model() -> Model:
-    return openai("gpt-scripted")
-
-
-@cache
-def gemini_model() -> Model:
-    return gemini("gemini-scripted")
-
-
-@cache
-def routed_model() -> Model:
-    return model_from_name("openai/gpt-scripted")
-
-
-# Each is made once, because nothing closes a model's connections.
 MODELS: dict[str, Callable[[], Model]] = {"openai": openai_model, "gemini": gemini_model, "router": routed_model}
 EVERY_MODEL = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)
 

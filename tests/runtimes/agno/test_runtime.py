@@ -481,6 +481,18 @@ async def test_a_model_that_fails_in_the_middle_is_an_error_after_its_text() -> 
         await anext(events)
 
 
+async def test_an_agent_that_tries_again_does_so_before_it_said_anything_only() -> None:
+    failing, retries = (ModelProviderError("gone", 503),), {"retries": 1, "delay_between_retries": 0}
+    who, _ = agent(failing, "whole", **retries)
+    assert text_of(await run(who, turn(stream=True))) == "whole"
+    who, model = agent((Piece("half"), *failing), "whole", **retries)
+    events = runtime_for(who).run(turn(stream=True))
+    assert await anext(events) == Text("half")
+    with pytest.raises(ModelFailed, match="gone"):
+        await anext(events)
+    assert len(model.asked) == 1
+
+
 @STREAM
 async def test_an_empty_answer_is_an_error(stream: bool) -> None:
     with pytest.raises(ModelFailed, match="empty") as raised:

@@ -75,7 +75,7 @@ async def _tried(call: Call, request: dict[str, Any]) -> AsyncGenerator[Text | R
             failure = as_failure(error, request["model"])
             wait = _wait(failure, number)
             if said or number == retries or not isinstance(failure, PASSING) or wait > LONGEST_WAIT:
-                raise failure from error
+                raise failure from None if failure is error else error
         await asyncio.sleep(wait)
 
 

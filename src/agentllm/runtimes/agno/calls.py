@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Sequence
 from typing import Any, TypeVar
+
+from agno.media import Image
 
 from agentllm.runtimes.agno.outcome import Outcome
 
@@ -31,6 +33,8 @@ class Calls:
         """Whether what the models still say is for no one."""
         self.reader: asyncio.Task[Any] | None = None
         """The task that reads the run, which is not to be stopped with it."""
+        self.pictures: dict[str, Sequence[Image]] = {}
+        """Those of each model's whole answer by the id of Agno's message, which keeps the last of them only."""
         self._outcomes: dict[str, Outcome] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._open = 0

@@ -11,6 +11,7 @@ from typing import Any, cast
 from agno.agent import Agent
 from agno.exceptions import RunNotFoundError
 from agno.metrics import RunMetrics
+from agno.models.base import Model
 from agno.models.message import Message as AgnoMessage
 from agno.models.response import ToolExecution
 from agno.run import RunContext
@@ -30,6 +31,7 @@ from agno.utils.hooks import normalize_post_hooks
 from agentllm.core import Decision, Turn
 from agentllm.errors import InvalidRequest
 from agentllm.runtimes.agno.calls import Calls
+from agentllm.runtimes.agno.model import keep_progress
 from agentllm.runtimes.agno.outcome import Outcome
 from agentllm.runtimes.agno.results import Output, failure
 
@@ -39,14 +41,14 @@ async def continued(
 ) -> dict[str, Any]:
     """Agno's arguments for going on with the paused run of `turn`; `said` are the messages of its conversation.
 
-    `agent` is the copy for this run. It does not try again after an error, which Agno would do without
-    the results of the tools that ran, and is given no history but `said`.
+    `agent` is the copy for this run. It is given no history but `said`. Where it tries again after an error, what
+    was decided is not run a second time.
 
     Raises:
         InvalidRequest: a decision, or the result of a call of the client, is missing or fits no call.
     """
-    agent.retries, agent.add_history_to_context = 0, False
-    _prepare_hooks(agent)
+    agent.add_history_to_context = False
+    _prepare(agent)
     pending: Mapping[str, Any] = json.loads(json.dumps(turn.pending))
     tools, of_members = _tools(turn, pending)
     own = [RunRequirement(tool) for tool in tools if tool.result is None]
@@ -112,16 +114,18 @@ def _unfinished(tool: ToolExecution) -> AgnoMessage:
     return AgnoMessage(role="tool", tool_call_id=tool.tool_call_id, tool_name=tool.tool_name, content=tool.result)
 
 
-def _prepare_hooks(agent: Agent | Team) -> None:
-    """Have what checks answers be called, which Agno prepares where a run begins only."""
+def _prepare(agent: Agent | Team) -> None:
+    """Have what checks answers be called, which Agno prepares where a run begins only, and no result be lost."""
     agent.post_hooks = normalize_post_hooks(agent.post_hooks, async_mode=True)  # type: ignore[assignment]
+    if isinstance(agent.model, Model):
+        keep_progress(agent.model)
 
 
 def _prepare_members(members: Iterable[Any], context: RunContext) -> None:
     """Have members that go on read and write the session state of the run; Agno gives them an empty one."""
     for member in members:
         if isinstance(member, Agent | Team):
-            _prepare_hooks(member)
+            _prepare(member)
             cast("Any", member).acontinue_run = _with_state(member.acontinue_run, context)
         if isinstance(member, Team) and isinstance(member.members, list):
             _prepare_members(member.members, context)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import binascii
+import contextlib
 import io
+import re
 import wave
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 from agno.media import Audio, File, Image
 from agno.models.base import Model
@@ -16,7 +18,7 @@ from agno.run import team as team_events
 from agno.run.team import TeamRunOutput
 from agno.workflow import StepOutput
 
-from agentllm.core import Media, Shown
+from agentllm.core import Link, Media, Shown
 from agentllm.errors import InvalidRequest
 from agentllm.runtimes.agno.results import Output
 
@@ -26,6 +28,9 @@ _RETURNED = (agent_events.ToolCallCompletedEvent, team_events.ToolCallCompletedE
 _FORMATS = {"audio/wav": "wav", "audio/mpeg": "mp3"}
 _GOOGLE_MP3 = "audio/mp3"
 _AGNO_FILES = frozenset(File.valid_mime_types())
+
+_WEB = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
+"""A URL that clients may be given: no file of this machine, and nothing that could end the text around it."""
 
 _RATE = 24_000
 """Samples a second of a sound that says nothing of it; what OpenAI's and Google's models make."""
@@ -93,12 +98,16 @@ def drop_empty_texts(contents: list[Any]) -> list[Any]:
 class Exhibits:
     """What a run has shown so far: each picture and sound once, however often Agno tells of it.
 
-    What came with the question, or before it, is not shown again.
+    What came with the question, or before it, is not shown again. What is given as a URL is shown as a link; it is
+    not fetched. `made` are the pictures of the models' answers by the ids of their messages, as in `Calls.pictures`.
     """
 
-    def __init__(self, run_id: str, given: Iterable[Media] = ()) -> None:
+    def __init__(
+        self, run_id: str, given: Iterable[Media] = (), made: Mapping[str, Sequence[Image]] | None = None
+    ) -> None:
         self._run_id = run_id
-        self._seen = {item.data for item in given}
+        self._made = {} if made is None else made
+        self._seen: set[bytes | Link] = {item.data for item in given}
         self.is_shown = False
 
     def of_event(self, event: Any) -> Iterable[Shown]:
@@ -113,13 +122,17 @@ class Exhibits:
         return ()
 
     def of_output(self, output: Output) -> Iterator[Shown]:
-        """All pictures and sounds of a run that has ended, those of team members too."""
+        """All pictures and sounds of a run that has ended, first those of team members."""
+        for member in output.member_responses if isinstance(output, TeamRunOutput) else ():
+            yield from self.of_output(member)
+        for message in output.messages or ():
+            yield from self.of(self._made.get(message.id))
+            if message.role == "tool":  # one that a person approved, of whose media Agno tells nowhere else
+                yield from self.of([*(message.images or ()), *(message.audio or ())])
         yield from self.of(output.images)
         yield from self.of(output.audio)
         if output.response_audio is not None:
             yield from self.of([output.response_audio])
-        for member in output.member_responses if isinstance(output, TeamRunOutput) else ():
-            yield from self.of_output(member)
 
     def of_steps(self, steps: Iterable[StepOutput | list[StepOutput]] | None) -> Iterator[Shown]:
         """All pictures and sounds that the steps of a workflow made, or passed on."""
@@ -131,14 +144,16 @@ class Exhibits:
             yield from self.of([*(step.images or ()), *(step.audio or ())])
 
     def of(self, found: Iterable[Any] | None) -> Iterator[Shown]:
-        """Those of `found` that were not shown yet and whose bytes are here."""
+        """Those of `found` that were not shown yet and whose bytes are here, or which are on the web."""
         for item in found or ():
             shown = _picture(item) if isinstance(item, Image) else _sound(item) if isinstance(item, Audio) else None
-            if shown is None or shown.media.data in self._seen:
+            if shown is None:
                 continue
-            self._seen.add(shown.media.data)
-            self.is_shown = True
-            yield shown
+            known_by = shown.media if isinstance(shown.media, Link) else shown.media.data
+            if known_by not in self._seen:
+                self._seen.add(known_by)
+                self.is_shown = True
+                yield shown
 
 
 def transcript_of(message: AgnoMessage) -> str:
@@ -147,22 +162,36 @@ def transcript_of(message: AgnoMessage) -> str:
 
 
 def _picture(image: Image) -> Shown | None:
-    if not image.content:
-        return None
-    mime_type = image.mime_type or f"image/{image.format.lower() if image.format else 'png'}"
-    return Shown(Media("image", mime_type, image.content))
+    data, mime_type = _content(image)
+    if not data:
+        return _linked("image", image.url)
+    mime_type = mime_type or f"image/{image.format.lower() if image.format else 'png'}"
+    return Shown(Media("image", mime_type, data))
 
 
 def _sound(audio: Audio) -> Shown | None:
-    if not audio.content:
-        return None
-    data = _decoded(audio.content)
-    mime_type = audio.mime_type or ""
+    content, mime_type = _content(audio)
+    if not content:
+        return _linked("audio", audio.url, audio.transcript or "")
+    data = _decoded(content)
     if mime_type.lower().startswith(("audio/l16", "audio/pcm", "pcm")):
         data, mime_type = _as_wav(data, audio), "audio/wav"
     elif "/" not in mime_type:
         mime_type = "audio/wav" if data[:4] == b"RIFF" else "audio/mpeg"
     return Shown(Media("audio", mime_type, data), audio.transcript or "")
+
+
+def _linked(kind: Literal["image", "audio"], url: str | None, transcript: str = "") -> Shown | None:
+    return Shown(Link(kind, url), transcript) if url and _WEB.fullmatch(url) else None
+
+
+def _content(item: Image | Audio) -> tuple[bytes, str]:
+    """The bytes that are here, also those of a data URL, and their type where that is said."""
+    head, _, data = (item.url or "").partition(",")
+    if head.startswith("data:") and head.endswith(";base64"):
+        with contextlib.suppress(binascii.Error):
+            return binascii.a2b_base64(data), head.removeprefix("data:").partition(";")[0]
+    return item.content or b"", item.mime_type or ""
 
 
 def _decoded(content: bytes) -> bytes:

@@ -52,6 +52,14 @@ def tell(model: Model, calling: Calling) -> None:
     cast("_Listening", model)._calling = calling
 
 
+def keep_progress(model: Model) -> None:
+    """Have a run that is continued hold what each call of `model`, a copy for that run, is told.
+
+    Where Agno tries again after an error, it goes on from there: with the results of the tools that ran.
+    """
+    cast("_Listening", model)._keeps_progress = True
+
+
 def is_gemini(kind: type[Model]) -> bool:
     """Whether it is Agno's class for Gemini, or one made of it; does not import Google's packages."""
     return any(cls.__name__ == "Gemini" and cls.__module__.startswith("agno.models.google") for cls in kind.__mro__)
@@ -83,6 +91,7 @@ class _Listening(Model):
     _agent_calls: AgentCalls
     _wanted: tuple[str, dict[str, Any]] | None = None
     _calling: Calling | None = None
+    _keeps_progress: bool = False
 
     def _parse_provider_response(self, response: Any, **kwargs: Any) -> ModelResponse:
         self._agent_calls.outcome.note(response)
@@ -98,7 +107,10 @@ class _Listening(Model):
 
     async def ainvoke(self, *args: Any, **kwargs: Any) -> ModelResponse:
         with self._agent_calls.calling(self.id, _run_of(kwargs)), self._asked(kwargs) as (model, asked):
-            return await super(_Listening, model).ainvoke(*args, **asked)  # type: ignore[safe-super]  # the real model's
+            response = await super(_Listening, model).ainvoke(*args, **asked)  # type: ignore[safe-super]  # the real model's
+        if response.images and (message := kwargs.get("assistant_message")) is not None:
+            self._agent_calls.of_run.pictures[message.id] = response.images
+        return response
 
     async def ainvoke_stream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ModelResponse]:
         run = self._agent_calls.of_run
@@ -123,6 +135,8 @@ class _Listening(Model):
         """The model to call, and the arguments with what the request asks of it."""
         asked = {**arguments, "tools": without_flags(arguments["tools"])} if arguments.get("tools") else {**arguments}
         run_id = _run_of(arguments)
+        if self._keeps_progress and run_id is not None:
+            arguments["run_response"].messages = list(arguments["messages"])
         if self._wanted is not None and run_id == self._wanted[0]:
             asked["response_format"] = self._wanted[1]
         if self._calling is None or run_id != self._calling.run_id:

@@ -44,6 +44,7 @@ from agentllm.runtimes.agno.results import (
     usage_of_run,
 )
 from agentllm.runtimes.agno.tool_choice import calling
+from agentllm.runtimes.agno.tries import Tries
 from agentllm.runtimes.agno.work import WorkOfRun
 from agentllm.runtimes.tool_media import with_media_of_tools
 
@@ -138,7 +139,7 @@ async def _prepare(shared: Agent | Team, turn: Turn) -> _Run:
 
     own = [m if isinstance(m, AgnoMessage) else AgnoMessage.model_validate(m) for m in agent.additional_input or ()]
     given = [*own, *(to_agno(m if agent.send_media_to_model else replace(m, media=())) for m in said)]
-    exhibits = Exhibits(turn.id, media)
+    exhibits = Exhibits(turn.id, media, calls.pictures)
     if turn.pending is not None:
         arguments = await continued(agent, turn, given, context)
         return _Run(turn.id, agent, arguments, given, calls, exhibits, is_continued=True)
@@ -186,7 +187,7 @@ def _whole_text(output: Output, messages: tuple[Message, ...], pause: Pause | No
 
 async def _run_streamed(run: _Run, turn: Turn, work: WorkOfRun) -> AsyncGenerator[Event, None]:
     stream: AsyncIterator[Any] = run.start(stream=True)
-    so_far = _SoFar(run, turn)
+    so_far = _SoFar(run, turn, Tries(turn, is_continued=run.is_continued))
     async with run.calls.reading(stream) as events:
         async for event in events:
             for told in work.of(event):
@@ -225,6 +226,7 @@ class _SoFar:
 
     run: _Run
     turn: Turn
+    tries: Tries
     usage: Usage = field(default_factory=Usage)
     text: str = ""
     tool_called: bool = False
@@ -234,8 +236,9 @@ class _SoFar:
         """What is told of an event of Agno.
 
         Raises:
-            AgentFailed: the run ended with it, without an answer.
+            AgentLLMError: the run ended with it, without an answer, or begins again in the middle of one.
         """
+        self.tries.check(event, self.run.outcome)
         yield from self.run.exhibits.of_event(event)
         if isinstance(event, ModelAnswered):
             self.usage += usage_of_call(event)
