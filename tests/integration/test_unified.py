@@ -40,6 +40,7 @@ general_settings:
 """
 
 BOTH = pytest.mark.parametrize("model", ["litellm/openai-one", "litellm/gemini-one"])
+EVERY = pytest.mark.parametrize("model", ["litellm/openai-one", "litellm/gemini-one", "litellm/housed"])
 STREAM = pytest.mark.parametrize("stream", [False, True])
 HI: list[Any] = [{"role": "user", "content": "hi"}]
 WEATHER: Any = {
@@ -316,7 +317,7 @@ def test_a_picture_reaches_the_model(client: OpenAI, llm: ScriptedLLM, model: st
     assert data_url(PNG, "image/png").partition(",")[2] in json.dumps(llm.requests()[-1].body)
 
 
-@BOTH
+@EVERY
 @STREAM
 def test_leaving_before_the_first_token_stops_the_model_call(
     proxy: Proxy, llm: ScriptedLLM, model: str, stream: bool
@@ -327,7 +328,7 @@ def test_leaving_before_the_first_token_stops_the_model_call(
     assert stopped_after(llm, time.monotonic()) < WITHIN
 
 
-@BOTH
+@EVERY
 def test_leaving_a_stream_stops_the_model_call(proxy: Proxy, llm: ScriptedLLM, model: str) -> None:
     llm.script(Reply("and on it goes ", endless=True))
     with request(proxy, {"model": model, "stream": True}) as connection:

@@ -61,6 +61,16 @@ def test_a_missing_key_is_named(model: str, variable: str, monkeypatch: pytest.M
     assert "not set" in message
 
 
+@pytest.mark.parametrize("model", ["bedrock/anthropic.claude-v2", "vertex_ai/gemini-2.5-flash"])
+def test_a_provider_that_takes_the_machine_s_identity_needs_no_key(model: str) -> None:
+    assert UnifiedAgent(model).model == model
+
+
+def test_azure_takes_another_identity_than_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_CLIENT_ID", "an-identity")
+    assert UnifiedAgent("azure/deployment").model == "azure/deployment"
+
+
 def test_a_fallback_is_looked_at_too() -> None:
     message = complaint(MODEL, fallbacks=["openai/gpt-4o-mini", "anthropic/claude-haiku-4-5"])
     assert "fallbacks[1]" in message

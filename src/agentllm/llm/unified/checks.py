@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 _EXAMPLES = "'openai/gpt-5.4-mini', 'anthropic/claude-haiku-4-5' or 'gemini/gemini-2.5-flash'"
 
+_OF_THE_MACHINE = frozenset({"bedrock", "sagemaker", "vertex_ai"})
+"""Providers that take the identity of the machine too, which no variable tells of."""
+
+_OF_AZURE = ("AZURE_AD_TOKEN", "AZURE_CLIENT_ID")
+"""What stands for a key at Azure."""
+
 
 def check_settings(agent: UnifiedAgent) -> None:
     """See that the settings of `agent` can be used, and that its models are there.
@@ -58,19 +64,15 @@ def check_model(setting: str, model: object) -> None:
         raise ConfigurationError(f"{setting} is {model!r}, which is an agent. Name a language model: {_EXAMPLES}.")
     if is_of_proxy(model):
         return
-    if not _has_provider(model):
+    provider = _provider(model)
+    if provider is None:
         raise ConfigurationError(
             f"{setting} is {model!r}, which is a model of no provider that LiteLLM knows, and no model_name of a proxy "
             f"that runs here. Write it as provider/id: {_EXAMPLES}."
         )
-    import litellm
-
-    missing = [str(name) for name in litellm.validate_environment(model)["missing_keys"]]
-    if missing:
-        names = ", ".join(missing)
-        raise ConfigurationError(
-            f"{setting} is {model!r}, which needs a key: {names} {'is' if len(missing) == 1 else 'are'} not set."
-        )
+    if missing := _missing(model, provider):
+        are = "is" if len(missing) == 1 else "are"
+        raise ConfigurationError(f"{setting} is {model!r}, which needs a key: {', '.join(missing)} {are} not set.")
 
 
 def is_of_proxy(model: str) -> bool:
@@ -119,17 +121,26 @@ def _configured(config: Any) -> Iterator[str]:
     yield from (config.get("router_settings") or {}).get("model_group_alias") or ()
 
 
-def _has_provider(model: str) -> bool:
+def _provider(model: str) -> str | None:
+    """What LiteLLM calls the provider of `model`, None where it has none."""
     import litellm
 
     prints, litellm.suppress_debug_info = litellm.suppress_debug_info, True  # it would print where its list is
     try:
-        litellm.get_llm_provider(model)
+        return str(litellm.get_llm_provider(model)[1])
     except Exception:  # LiteLLM's own, of several classes
-        return False
+        return None
     finally:
         litellm.suppress_debug_info = prints
-    return True
+
+
+def _missing(model: str, provider: str) -> list[str]:
+    """The variables that a model needs and that are not set, as far as one can say."""
+    import litellm
+
+    if provider in _OF_THE_MACHINE or (provider == "azure" and any(os.environ.get(name) for name in _OF_AZURE)):
+        return []
+    return [str(name) for name in litellm.validate_environment(model)["missing_keys"]]
 
 
 def _check_number(
