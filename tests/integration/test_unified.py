@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,8 +15,8 @@ from pydantic import BaseModel
 
 from tests.gateway.pictures import PNG, data_url
 from tests.integration.calling import Said, asked, of_message
+from tests.integration.checks import leave_early, leave_stream
 from tests.integration.conftest import llm_environment
-from tests.integration.test_disconnect import WITHIN, request, stopped_after
 from tests.proxy import Proxy
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall, Usage
 
@@ -322,20 +321,12 @@ def test_a_picture_reaches_the_model(client: OpenAI, llm: ScriptedLLM, model: st
 def test_leaving_before_the_first_token_stops_the_model_call(
     proxy: Proxy, llm: ScriptedLLM, model: str, stream: bool
 ) -> None:
-    llm.script(Reply("late", first_delay=20))
-    with request(proxy, {"model": model, "stream": stream}):
-        llm.wait_for(lambda seen: len(seen) == 1)
-    assert stopped_after(llm, time.monotonic()) < WITHIN
+    leave_early(proxy, llm, {"model": model, "stream": stream})
 
 
 @EVERY
 def test_leaving_a_stream_stops_the_model_call(proxy: Proxy, llm: ScriptedLLM, model: str) -> None:
-    llm.script(Reply("and on it goes ", endless=True))
-    with request(proxy, {"model": model, "stream": True}) as connection:
-        seen = b""
-        while b"and" not in seen:
-            seen += connection.recv(4096)
-    assert stopped_after(llm, time.monotonic()) < WITHIN
+    leave_stream(proxy, llm, {"model": model})
 
 
 def test_one_whose_model_is_misspelt_is_out_of_service_and_the_log_says_why(proxy: Proxy, client: OpenAI) -> None:

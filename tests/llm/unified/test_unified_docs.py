@@ -42,7 +42,7 @@ def test_its_examples_run(running: ScriptedLLM) -> None:
     assert len(EXAMPLES) == 5
 
 
-def test_the_last_example_is_an_agent_that_can_be_served(running: ScriptedLLM) -> None:
+def test_the_last_example_is_an_agent_that_can_be_served() -> None:
     assert "def geographer() -> UnifiedAgent:" in EXAMPLES[-1]
 
 
