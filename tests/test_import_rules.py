@@ -46,6 +46,7 @@ def imports_in(source: str, module: str, *, is_package: bool = False) -> Iterato
 
     def visit(node: ast.AST, at_import: bool) -> Iterator[Import]:
         at_import = at_import and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        at_import = at_import and not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield Import(module, node.lineno, alias.name, at_import)
@@ -169,7 +170,7 @@ class TestReadingImports:
             ("from . import sister", "agentllm.llm.sister", True),
             ("from .sister import x", "agentllm.llm.sister.x", True),
             ("from ..gateway import x", "agentllm.gateway.x", True),
-            ("if TYPE_CHECKING:\n    import agno", "agno", True),
+            ("if TYPE_CHECKING:\n    import agno", "agno", False),
             ("try:\n    import agno\nexcept ImportError: ...", "agno", True),
             ("class A:\n    import agno", "agno", True),
             ("def f():\n    import agno", "agno", False),

@@ -12,7 +12,7 @@ import pytest
 import agentllm
 from tests.proxy import clean_environment
 
-PUBLIC_NAMES = {"AgentLLMError", "ConfigurationError", "register"}
+PUBLIC_NAMES = {"AgentLLMError", "ConfigurationError", "UnifiedAgent", "register"}
 
 MODULES = (
     "agentllm",
@@ -23,6 +23,7 @@ MODULES = (
     "agentllm.catalog",
     "agentllm.conversations",
     "agentllm.conversations.store",
+    "agentllm.llm.unified",
     "agentllm.runtimes",
 )
 

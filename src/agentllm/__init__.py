@@ -1,8 +1,21 @@
 """Agents as ordinary OpenAI-compatible models behind a LiteLLM proxy."""
 
+from typing import TYPE_CHECKING
+
 from agentllm.errors import AgentLLMError, ConfigurationError
 
-__all__ = ["AgentLLMError", "ConfigurationError", "register"]
+if TYPE_CHECKING:
+    from agentllm.llm.unified import UnifiedAgent
+
+__all__ = ["AgentLLMError", "ConfigurationError", "UnifiedAgent", "register"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "UnifiedAgent":
+        from agentllm.llm.unified import UnifiedAgent
+
+        return UnifiedAgent
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def register() -> None:

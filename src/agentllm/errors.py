@@ -10,10 +10,18 @@ AgentLLMError                  500 api_error
 ├── KeyReused                  409 conflict_error
 ├── AnswerLost                 409 conflict_error
 ├── ConversationBusy           429 rate_limit_error
+├── BudgetExceeded             429 budget_exceeded
 ├── AgentUnavailable           503 service_unavailable_error
 ├── StoreUnavailable           503 service_unavailable_error
 ├── AgentFailed                500 api_error
 │   ├── ModelFailed            the provider's status
+│   │   ├── ModelKeyRefused        401 authentication_error
+│   │   ├── ModelRateLimited       429 rate_limit_error
+│   │   ├── ContextTooLong         400 invalid_request_error
+│   │   ├── ContentRefused         400 invalid_request_error
+│   │   ├── ModelRequestRefused    400 invalid_request_error
+│   │   ├── ModelTimedOut          504 timeout_error
+│   │   └── ProviderDown           503 api_error
 │   ├── MalformedAnswer        502 api_error
 │   └── RunTimedOut            504 timeout_error
 └── ConfigurationError         (stops the start; never leaves the process)
@@ -123,6 +131,13 @@ class ConversationBusy(AgentLLMError):
         self.retry_after = retry_after
 
 
+class BudgetExceeded(AgentLLMError):
+    """The caller's budget, or one that the operator has set for a model, is used up; no model was asked."""
+
+    status = 429
+    type = "budget_exceeded"
+
+
 class AgentUnavailable(AgentLLMError):
     """The agent exists but could not be loaded; the cause is in the operator's log."""
 
@@ -150,6 +165,54 @@ class ModelFailed(AgentFailed):
         self.type = _TYPES_BY_STATUS.get(status, "api_error")
 
 
+class ModelKeyRefused(ModelFailed):
+    """The model's provider does not take its key, or not for this model."""
+
+    status = 401
+    type = "authentication_error"
+
+
+class ModelRateLimited(ModelFailed):
+    """The model's provider takes no more requests or tokens for now."""
+
+    status = 429
+    type = "rate_limit_error"
+
+
+class ContextTooLong(ModelFailed):
+    """The conversation has more tokens than the model takes."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class ContentRefused(ModelFailed):
+    """A filter of the model's provider refused what was asked or answered."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class ModelRequestRefused(ModelFailed):
+    """The model's provider calls the request wrong, or does not know the model."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class ModelTimedOut(ModelFailed):
+    """The model did not answer in time."""
+
+    status = 504
+    type = "timeout_error"
+
+
+class ProviderDown(ModelFailed):
+    """The model's provider could not be reached, or failed itself."""
+
+    status = 503
+
+
 class MalformedAnswer(AgentFailed):
     """The agent's answer is not in the form that the request asks for."""
 
@@ -174,4 +237,5 @@ _TYPES_BY_STATUS = {
     404: "not_found_error",
     422: "invalid_request_error",
     429: "rate_limit_error",
+    504: "timeout_error",
 }

@@ -15,6 +15,8 @@ _ADAPTERS = frozenset(
 )
 """Agno's names for agents of other frameworks, for annotations that only a type checker can resolve."""
 
+_UNIFIED = "UnifiedAgent"
+
 
 @runtime_checkable
 class _AgentProtocol(Protocol):
@@ -38,8 +40,12 @@ def runtime_for(agent: object) -> Runtime:
     if not is_agent(agent):
         raise ConfigurationError(
             f"a {type(agent).__name__} is not an agent; it must be an Agno Agent, Team or Workflow, "
-            "or follow Agno's AgentProtocol with id, name and arun"
+            "follow Agno's AgentProtocol with id, name and arun, or be a UnifiedAgent"
         )
+    if _is_unified_class(type(agent)):
+        from agentllm.runtimes.unified import UnifiedRuntime
+
+        return UnifiedRuntime(agent)  # type: ignore[arg-type]  # its class says so, without importing it
     if _is_agno_class(type(agent)):
         from agentllm.runtimes.agno import AgnoRuntime
 
@@ -64,7 +70,7 @@ def card_for(agent: object) -> Card:
 
 def family_of(agent: object) -> Family:
     """The family of an agent that `runtime_for` takes."""
-    return "agno"
+    return "litellm" if _is_unified_class(type(agent)) else "agno"
 
 
 def is_agent(value: object) -> bool:
@@ -93,16 +99,20 @@ def is_agent_function(value: object) -> TypeGuard[Callable[[], object]]:
 
 def _names_agent_class(annotation: object) -> bool:
     if isinstance(annotation, str):
-        return annotation.rpartition(".")[2] in _AGNO_AGENTS | _ADAPTERS
+        return annotation.rpartition(".")[2] in _AGNO_AGENTS | _ADAPTERS | {_UNIFIED}
     return isinstance(annotation, type) and _is_agent_class(annotation)
 
 
 def _is_agent_class(cls: type) -> bool:
-    return _is_agno_class(cls) or {"id", "name", "arun"} <= _declared(cls)
+    return _is_agno_class(cls) or _is_unified_class(cls) or {"id", "name", "arun"} <= _declared(cls)
 
 
 def _is_agno_class(cls: type) -> bool:
     return any(base.__name__ in _AGNO_AGENTS and base.__module__.split(".")[0] == "agno" for base in cls.__mro__)
+
+
+def _is_unified_class(cls: type) -> bool:
+    return any(base.__name__ == _UNIFIED and base.__module__ == "agentllm.llm.unified.agent" for base in cls.__mro__)
 
 
 def _declared(cls: type) -> set[str]:

@@ -27,8 +27,9 @@ from agno.workflow import Step, StepInput, StepOutput, Workflow
 from agentllm.core import Decision, Event, Link, Media, Message, Shown, ToolCall
 from agentllm.errors import InvalidRequest
 from agentllm.llm.offline import OfflineModel
-from agentllm.runtimes.agno.media import FROM_TOOL, Exhibits, refuse_untaken, to_agno_media
-from agentllm.runtimes.agno.messages import from_agno, to_agno, with_media_of_tools
+from agentllm.runtimes.agno.media import Exhibits, refuse_untaken, to_agno_media
+from agentllm.runtimes.agno.messages import from_agno, to_agno
+from agentllm.runtimes.tool_media import FROM_TOOL, with_media_of_tools
 from tests.gateway.pictures import GIF, MP3, PDF, PNG, WAV, data_url, encoded
 from tests.runtimes.agno.conftest import gemini_model, openai_model, routed_model
 from tests.runtimes.agno.spoken import HOME, Spoken, agent, answer, calling, finished, run, text_of, turn

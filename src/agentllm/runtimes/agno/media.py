@@ -22,9 +22,6 @@ from agentllm.core import Link, Media, Shown
 from agentllm.errors import InvalidRequest
 from agentllm.runtimes.agno.results import Output
 
-FROM_TOOL = "This came with the results of the tools."
-"""What a model is told with the pictures, sounds and files of tools, which it takes from a user only."""
-
 _CONTENT = (agent_events.RunContentEvent, team_events.RunContentEvent)
 _RETURNED = (agent_events.ToolCallCompletedEvent, team_events.ToolCallCompletedEvent)
 

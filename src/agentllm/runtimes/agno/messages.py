@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 from agno.models.message import Message as AgnoMessage
 
-from agentllm.core import JsonObject, Media, Message, Role, ToolCall
-from agentllm.runtimes.agno.media import FROM_TOOL, to_agno_media, transcript_of
+from agentllm.core import JsonObject, Message, Role, ToolCall
+from agentllm.runtimes.agno.media import to_agno_media, transcript_of
 
 _CALL_KEYS = frozenset({"id", "type", "function"})
 
@@ -26,20 +25,6 @@ def to_agno(message: Message) -> AgnoMessage:
         provider_data=dict(message.provider_data) if message.provider_data else None,
         **to_agno_media(message.media),
     )
-
-
-def with_media_of_tools(messages: Iterable[Message]) -> list[Message]:
-    """`messages`, with the pictures, sounds and files of tools' results in a message of the user behind them."""
-    told: list[Message] = []
-    of_tools: tuple[Media, ...] = ()
-    for message in messages:
-        if of_tools and message.role != "tool":
-            told.append(Message("user", FROM_TOOL, media=of_tools))
-            of_tools = ()
-        is_with_media = message.role == "tool" and message.media
-        of_tools += message.media if is_with_media else ()
-        told.append(replace(message, media=()) if is_with_media else message)
-    return [*told, Message("user", FROM_TOOL, media=of_tools)] if of_tools else told
 
 
 def from_agno(message: AgnoMessage) -> Message:

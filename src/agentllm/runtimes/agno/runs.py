@@ -26,7 +26,7 @@ from agentllm.runtimes.agno.continuing import continued, reporting
 from agentllm.runtimes.agno.copies import Copies
 from agentllm.runtimes.agno.instructions import add_instructions
 from agentllm.runtimes.agno.media import Exhibits, refuse_untaken, to_agno_media
-from agentllm.runtimes.agno.messages import join_texts, paragraph_break, produced, to_agno, with_media_of_tools
+from agentllm.runtimes.agno.messages import join_texts, paragraph_break, produced, to_agno
 from agentllm.runtimes.agno.model import tell
 from agentllm.runtimes.agno.outcome import Outcome
 from agentllm.runtimes.agno.output import set_output_format
@@ -47,6 +47,7 @@ from agentllm.runtimes.agno.swapped import swapping
 from agentllm.runtimes.agno.tool_choice import calling
 from agentllm.runtimes.agno.tries import Tries
 from agentllm.runtimes.agno.work import WorkOfRun
+from agentllm.runtimes.tool_media import with_media_of_tools
 
 _CONTENT = (agent_events.RunContentEvent, team_events.RunContentEvent)
 _SPOKEN = (
