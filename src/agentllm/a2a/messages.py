@@ -10,7 +10,7 @@ from typing import Any
 from a2a.types import Message, Part, Role
 from google.protobuf.json_format import MessageToDict
 
-from agentllm.core import Media
+from agentllm.core import Link, Media
 
 
 def content_of(message: Message) -> list[dict[str, Any]]:
@@ -30,9 +30,12 @@ def text_parts(text: str) -> list[Part]:
     return [Part(text=text, media_type="text/plain")]
 
 
-def media_parts(media: Media, transcript: str = "") -> list[Part]:
+def media_parts(media: Media | Link, transcript: str = "") -> list[Part]:
     """A picture or a sound of an answer, and what is said in it."""
-    shown = Part(raw=media.data, media_type=media.mime_type, filename=media.name or "")
+    if isinstance(media, Link):
+        shown = Part(url=media.url)
+    else:
+        shown = Part(raw=media.data, media_type=media.mime_type, filename=media.name or "")
     return [shown, *(text_parts(transcript) if transcript else ())]
 
 
