@@ -257,7 +257,7 @@ def test_a_caller_may_allow_less_time_but_not_more(ask: Ask, serve: Serve) -> No
 @EVERY_WAY
 def test_an_unknown_agent_is_not_found(ask: Ask, serve: Serve) -> None:
     serve(demo=agent()[0], other=agent()[0])
-    with pytest.raises(litellm_errors.NotFoundError, match="demo, other"):
+    with pytest.raises(litellm_errors.NotFoundError, match="agno/demo, agno/other"):
         ask(model="agno/nobody", messages=HI)
 
 
