@@ -137,4 +137,6 @@ def agent_name(text: str) -> str:
 
 
 def _cause(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("google.adk"):
+        return "agents of ADK need an extra: `pip install 'agentllm[adk]'`"
     return error.message if isinstance(error, AgentLLMError) else f"{type(error).__name__}: {error}"

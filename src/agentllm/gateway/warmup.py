@@ -20,8 +20,8 @@ from litellm.litellm_core_utils.streaming_handler import CustomStreamWrapper
 from agentllm.catalog import Catalog
 from agentllm.conversations import Conversations
 from agentllm.gateway.bridge import HomeLoop
-from agentllm.gateway.handler import AgentHandler
 from agentllm.gateway.families import provide
+from agentllm.gateway.handler import AgentHandler
 from agentllm.gateway.registration import router_of_proxy
 from agentllm.gateway.request import HEALTH_CHECK_TAG
 

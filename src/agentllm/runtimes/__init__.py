@@ -14,6 +14,8 @@ _ADAPTERS = frozenset(
     {"AgentProtocol", "AntigravityAgent", "ClaudeAgent", "CodexAgent", "DSPyAgent", "LangGraphAgent", "RemoteAgent"}
 )
 """Agno's names for agents of other frameworks, for annotations that only a type checker can resolve."""
+_ADK_AGENTS = frozenset({"BaseAgent", "LlmAgent", "SequentialAgent", "ParallelAgent", "LoopAgent"})
+"""ADK's names for its agents, for the same; its `Agent` is called as Agno's is."""
 
 
 @runtime_checkable
@@ -38,8 +40,12 @@ def runtime_for(agent: object) -> Runtime:
     if not is_agent(agent):
         raise ConfigurationError(
             f"a {type(agent).__name__} is not an agent; it must be an Agno Agent, Team or Workflow, "
-            "or follow Agno's AgentProtocol with id, name and arun"
+            "or follow Agno's AgentProtocol with id, name and arun, or be an agent of ADK"
         )
+    if _is_adk_class(type(agent)):
+        from agentllm.runtimes.adk import AdkRuntime
+
+        return AdkRuntime(agent)  # type: ignore[arg-type]  # its class says so, without importing ADK
     if _is_agno_class(type(agent)):
         from agentllm.runtimes.agno import AgnoRuntime
 
@@ -55,6 +61,8 @@ def card_for(agent: object) -> Card:
     Raises:
         ConfigurationError: what it says of itself cannot be shown.
     """
+    if is_of_adk(agent):
+        return Card(title=str(agent.name))  # type: ignore[attr-defined]  # ADK's agents have names
     if not _is_agno_class(type(agent)):
         return Card(title=runtime_for(agent).name)
     from agentllm.runtimes.agno.card import card_of
@@ -64,7 +72,12 @@ def card_for(agent: object) -> Card:
 
 def family_of(agent: object) -> Family:
     """The family of an agent that `runtime_for` takes."""
-    return "agno"
+    return "adk" if _is_adk_class(type(agent)) else "agno"
+
+
+def is_of_adk(value: object) -> bool:
+    """Whether `value` is an agent of ADK; imports nothing."""
+    return _is_adk_class(type(value))
 
 
 def is_agent(value: object) -> bool:
@@ -93,16 +106,20 @@ def is_agent_function(value: object) -> TypeGuard[Callable[[], object]]:
 
 def _names_agent_class(annotation: object) -> bool:
     if isinstance(annotation, str):
-        return annotation.rpartition(".")[2] in _AGNO_AGENTS | _ADAPTERS
+        return annotation.rpartition(".")[2] in _AGNO_AGENTS | _ADAPTERS | _ADK_AGENTS
     return isinstance(annotation, type) and _is_agent_class(annotation)
 
 
 def _is_agent_class(cls: type) -> bool:
-    return _is_agno_class(cls) or {"id", "name", "arun"} <= _declared(cls)
+    return _is_agno_class(cls) or _is_adk_class(cls) or {"id", "name", "arun"} <= _declared(cls)
 
 
 def _is_agno_class(cls: type) -> bool:
     return any(base.__name__ in _AGNO_AGENTS and base.__module__.split(".")[0] == "agno" for base in cls.__mro__)
+
+
+def _is_adk_class(cls: type) -> bool:
+    return any(base.__name__ == "BaseAgent" and base.__module__.startswith("google.adk.") for base in cls.__mro__)
 
 
 def _declared(cls: type) -> set[str]:
