@@ -16,10 +16,10 @@ from google.genai import types
 from agentllm.core import Effort, Turn
 from agentllm.errors import UnsupportedParameter
 from agentllm.llm import gemini
+from agentllm.llm.output_format import ANY_OBJECT, in_openai_form, in_words
 from agentllm.llm.router import RouterModel
 from agentllm.runtimes.adk.client_tools import offer
 from agentllm.runtimes.adk.routed import RoutedLlm
-from agentllm.runtimes.forms import ANY_OBJECT, in_openai_form, in_words
 
 Role = Literal["speaker", "step", "helper"]
 """Of an agent in its tree: it talks with the person; it does a part that is fixed; another one uses it as a tool."""
@@ -50,11 +50,12 @@ class Asked:
     """What the request of `turn` says to a model.
 
     Its choice of a tool holds for the first call that is answered: a model that must call one on each
-    would never end.
+    would never end. What a model that is set in the middle of the turn does not take, it is not asked for.
     """
 
     turn: Turn
     is_answered: bool = False
+    _is_checked: bool = False
 
     def check(self, model: BaseLlm, swapped: str | None) -> None:
         """See that the model takes all that is asked, before anything runs.
@@ -66,12 +67,12 @@ class Asked:
             self._openai_arguments(RouterModel(id=swapped or model.model))
         else:
             self._of_adk(model, types.GenerateContentConfig())
+        self._is_checked = True
 
     def add_to(self, request: LlmRequest, model: BaseLlm, role: Role) -> None:
         """Have a request to a model of ADK's, or of anybody's, by an agent of that role, ask for it.
 
         Raises:
-            UnsupportedParameter: as `check`.
             InvalidRequest: a tool of the client has the name of one of the agent.
         """
         self._instruct(request, role)
@@ -97,7 +98,7 @@ class Asked:
         """Arguments for LiteLLM for a call by an agent of that role, beside what `request` comes to ask for.
 
         Raises:
-            UnsupportedParameter, InvalidRequest: as `add_to`.
+            InvalidRequest: as `add_to`.
         """
         self._instruct(request, role)
         if role != "speaker":
@@ -177,7 +178,7 @@ class Asked:
         request.append_instructions(texts)
 
     def _refuse(self, parameter: str, model: str) -> None:
-        if not self.turn.drop_unsupported:
+        if not self.turn.drop_unsupported and not self._is_checked:
             raise UnsupportedParameter(parameter, model)
 
 

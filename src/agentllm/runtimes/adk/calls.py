@@ -79,8 +79,6 @@ async def _responses(
     swap = in_force()
     if isinstance(request.config.system_instruction, str):  # an agent without instructions leaves white space there
         request.config.system_instruction = request.config.system_instruction.strip() or None
-    if swap.prompt is not None and role == "step":
-        request.append_instructions([swap.prompt])
     if swap.model is not None or isinstance(model, RoutedLlm):
         routed = model if isinstance(model, RoutedLlm) else RoutedLlm(model=swap.model or model.model)
         request.model = swap.model or request.model or model.model

@@ -13,6 +13,7 @@ from google.adk.models.llm_response import LlmResponse
 from google.genai import types
 from google.genai.errors import APIError, ClientError, ServerError
 
+from agentllm.errors import AgentLLMError
 from agentllm.hotswap.in_force import in_force
 from agentllm.llm.router import CALLER_METADATA, acompletion, own_words, status_of
 
@@ -114,6 +115,8 @@ async def _ask_router(**asked: Any) -> Any:
         request["metadata"] = metadata
     try:
         answer = await acompletion(request)
+    except AgentLLMError:
+        raise
     except Exception as error:
         raise as_google_error(error) from error
     return _read(answer) if request.get("stream") else answer
@@ -123,6 +126,8 @@ async def _read(stream: Any) -> AsyncGenerator[Any, None]:
     try:
         async for chunk in stream:
             yield chunk
+    except AgentLLMError:
+        raise
     except Exception as error:
         raise as_google_error(error) from error
     finally:

@@ -8,9 +8,9 @@ from typing import Any
 
 from google.adk.agents.base_agent import BaseAgent
 from google.adk.agents.llm_agent import LlmAgent
-from google.adk.agents.run_config import (
+from google.adk.agents.run_config import (  # type: ignore[attr-defined]  # where ADK's documents have it
     RunConfig,
-    StreamingMode,  # type: ignore[attr-defined]  # where ADK's documents have it
+    StreamingMode,
     ToolThreadPoolConfig,
 )
 from google.adk.artifacts.in_memory_artifact_service import InMemoryArtifactService

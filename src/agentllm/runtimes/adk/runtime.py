@@ -63,6 +63,11 @@ class AdkRuntime:
         """Never: ADK has no place where an agent could say so."""
         return False
 
+    @property
+    def keeps_its_models(self) -> bool:
+        """Whether it is no `LlmAgent`: those under it have models and prompts of their own."""
+        return not isinstance(self._agent, LlmAgent)
+
     async def warm_up(self) -> None:
         """See `agentllm.core.Runtime.warm_up`."""
         await rehearse()
