@@ -15,6 +15,7 @@ from google.genai.errors import APIError, ClientError, ServerError
 
 from agentllm.errors import AgentLLMError
 from agentllm.hotswap.in_force import in_force
+from agentllm.llm.offline.completion import OFFLINE, offline_completion
 from agentllm.llm.router import CALLER_METADATA, acompletion, own_words, status_of
 
 _STATUS_WORDS = {
@@ -114,7 +115,7 @@ async def _ask_router(**asked: Any) -> Any:
     if metadata:
         request["metadata"] = metadata
     try:
-        answer = await acompletion(request)
+        answer = await (offline_completion if request["model"] == OFFLINE else acompletion)(request)
     except AgentLLMError:
         raise
     except Exception as error:
