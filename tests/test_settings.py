@@ -20,6 +20,7 @@ def test_a_fresh_machine_needs_no_setting() -> None:
     assert settings.data_dir == Path("data")
     assert settings.model is None
     assert settings.task_model is None
+    assert settings.swap_models is None
     assert settings.secret is None
     assert settings.run_timeout == 600
     assert settings.history_turns == 20
@@ -38,6 +39,7 @@ def test_a_fresh_machine_needs_no_setting() -> None:
         ("keys", "/etc/agentllm/keys.yaml", Path("/etc/agentllm/keys.yaml")),
         ("model", "gemini/gemini-2.5-pro", "gemini/gemini-2.5-pro"),
         ("task_model", "gemini-2.5-flash", "gemini-2.5-flash"),
+        ("swap_models", "gemini-2.5-flash, openai/*,offline", ("gemini-2.5-flash", "openai/*", "offline")),
         ("run_timeout", "1.5", 1.5),
         ("run_timeout", "86400", 86_400),
         ("history_turns", "1", 1),

@@ -221,6 +221,14 @@ class Swap:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """What a person sets of a `Swap`; with None for `value` that of the agent counts again."""
+
+    what: Literal["model", "prompt"]
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One request to one agent.
 
@@ -231,7 +239,7 @@ class Turn:
 
     `client_tools` are offered to the agent beside its own. `pending` is that of the `Finished`
     which this turn goes on from, and `decisions` are what became of its questions. `swap` is what is
-    in force when the turn begins.
+    in force when the turn begins, and `changes` are what the request sets of it before it is answered.
     """
 
     id: str
@@ -251,6 +259,7 @@ class Turn:
     pending: JsonObject | None = None
     decisions: tuple[Decision, ...] = ()
     swap: Swap = Swap()
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ AgentLLMError                  500 api_error
 ├── InvalidRequest             400 invalid_request_error
 │   └── UnsupportedParameter   400 invalid_request_error
 ├── AuthenticationFailed       401 authentication_error
+├── SwapRefused                403 permission_error
 ├── UnknownAgent               404 not_found_error
 ├── AlreadyDecided             409 conflict_error
 ├── KeyReused                  409 conflict_error
@@ -87,6 +88,13 @@ class AuthenticationFailed(AgentLLMError):
 
     status = 401
     type = "authentication_error"
+
+
+class SwapRefused(AgentLLMError):
+    """A model must not be set here; what was in force before still is."""
+
+    status = 403
+    type = "permission_error"
 
 
 class UnknownAgent(AgentLLMError):

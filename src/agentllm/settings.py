@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     task_model: str | None = None
     """The model that answers background tasks of front ends; None answers them without a model."""
 
+    swap_models: Annotated[tuple[str, ...] | None, NoDecode] = None
+    """The models that may be set for a conversation, as globs; None stands for the proxy's own list of models."""
+
     secret: SecretStr | None = Field(default=None, min_length=16)
     """The key that session ids are hashed with; None keeps one in the data directory."""
 
@@ -83,9 +86,9 @@ class Settings(BaseSettings):
     def _expand_home(cls, value: Path | None) -> Path | None:
         return value and value.expanduser()
 
-    @field_validator("trusted_frontends", mode="before")
+    @field_validator("trusted_frontends", "swap_models", mode="before")
     @classmethod
-    def _split_frontends(cls, value: object) -> object:
+    def _split_names(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())

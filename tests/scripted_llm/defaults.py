@@ -1,7 +1,8 @@
 """What the model says when nothing is scripted; it follows from the request alone.
 
 The model's id decides first: `tokens-<n>` says n tokens at once, `live-<n>-<rate>` says n tokens at
-that many a second. Then the last user message, whose lines may be directives:
+that many a second, and `signing-<name>` puts `<name>: ` before what it says. Then the last user
+message, whose lines may be directives:
 
     !call <tool> <json>     call a tool (a line for each; once, then the results are told)
     !tokens <n>             say n numbered tokens
@@ -28,6 +29,7 @@ from tests.scripted_llm.asking import Ask
 from tests.scripted_llm.replies import HttpError, Reply, ToolCall, numbered_tokens, split_tokens
 
 _MODEL = re.compile(r"(?:tokens-(?P<at_once>\d{1,6})|live-(?P<live>\d{1,6})-(?P<rate>\d{1,4}))$")
+_SIGNING = re.compile(r"signing-(\w+)$")
 _DIRECTIVE = re.compile(r"^!(\w+)[ \t]*(.*)$", re.MULTILINE)
 _RECALL = re.compile(r"what did i say|what have i said", re.IGNORECASE)
 
@@ -42,7 +44,8 @@ def default_reply(ask: Ask) -> Reply:
         directive = _DIRECTIVES.get(name)
         if directive is not None:
             reply = directive(reply, argument.strip(), ask)
-    return reply
+    signing = _SIGNING.search(ask.model)
+    return dataclasses.replace(reply, text=f"{signing[1]}: {reply.text}") if signing and reply.text else reply
 
 
 @lru_cache(maxsize=64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from tests.scripted_llm.asking import Ask, RefusedError, Said
@@ -16,6 +17,9 @@ _KEYS = """
     systemInstruction toolConfig tools
 """
 _KNOWN = frozenset(_KEYS.split())
+_OTHER_FORMS = {"function_call": "functionCall", "function_response": "functionResponse"}
+"""Google takes the names of fields in both forms; LiteLLM sends these."""
+
 _CONTENT_ROLES = {None: "user", "user": "user", "function": "user", "model": "assistant"}
 
 
@@ -60,7 +64,7 @@ def _parts(content: Any) -> Sequence[JsonObject]:
     parts = content.get("parts") if isinstance(content, dict) else None
     if not isinstance(parts, list) or not parts or not all(isinstance(part, dict) and part for part in parts):
         raise RefusedError("* GenerateContentRequest.contents.parts: contents.parts must not be empty.")
-    return parts
+    return [{_OTHER_FORMS.get(name, name): value for name, value in part.items()} for part in parts]
 
 
 def _check_calls(contents: Sequence[Any]) -> None:
@@ -109,9 +113,10 @@ def _messages(system: Any, contents: Sequence[Any]) -> list[Said]:
 
 
 def _result(result: JsonObject) -> str:
-    """The text of a result in the form that the SDK and Agno give it, else the object as it is."""
+    """The text of a result in the form that the SDK, Agno and LiteLLM give it, else the object as it is."""
     response = result.get("response") or {}
-    only = response.get("result", response.get("output")) if len(response) == 1 else None
+    names = ("result", "output", "content")
+    only = next((response[name] for name in names if name in response), None) if len(response) == 1 else None
     return str(response if only is None else only)
 
 
@@ -126,4 +131,5 @@ def _text(parts: Sequence[JsonObject]) -> str:
 
 
 def _tools(tools: Sequence[JsonObject]) -> tuple[str, ...]:
-    return tuple(declared["name"] for tool in tools for declared in tool.get("functionDeclarations") or ())
+    lists = (tool.get("functionDeclarations") or tool.get("function_declarations") or () for tool in tools)
+    return tuple(declared["name"] for declared in chain.from_iterable(lists))

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from agno.agent import Agent
 
+from agentllm.hotswap.tools import get_config, set_model, set_prompt
 from agentllm.llm.default import default_model
 
 _INSTRUCTIONS = [
@@ -44,7 +45,7 @@ def assistant() -> Agent:
         name="assistant",
         model=default_model(),
         instructions=_INSTRUCTIONS,
-        tools=[date_and_time, calculate],
+        tools=[date_and_time, calculate, set_model, set_prompt, get_config],
         markdown=True,
         metadata={
             "tags": ["assistant"],

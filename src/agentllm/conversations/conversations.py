@@ -154,6 +154,7 @@ class Conversations:
                             calls=answer.calls,
                             state=event.state,
                             pending=event.pending,
+                            swap=event.swap if event.swap is not None else turn.swap,
                         )
                         is_finished = True
                     yield event
@@ -221,6 +222,7 @@ def _placed(turn: Turn, place: Place, begun: Begun, tokens: int | None) -> Turn:
         messages=(*instructions, *said),
         state=state,
         pending=begun.pending,
+        swap=position.parent.swap if position.parent else turn.swap,
     )
 
 

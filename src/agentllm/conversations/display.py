@@ -7,8 +7,8 @@ from datetime import datetime
 
 from agentllm.conversations.archive import Conversation, DatedTurn
 from agentllm.conversations.export import openai_message
-from agentllm.conversations.records import StoredTurn
-from agentllm.core import Message
+from agentllm.conversations.records import StoredTurn, swap_to_json
+from agentllm.core import Message, Swap
 
 SHORT_ID = 12
 """Digits of an id that are shown in a table."""
@@ -34,6 +34,7 @@ def tree(conversation: Conversation, turns: Sequence[DatedTurn], *, full: bool =
     yield f"agent        {_plain(conversation.agent) or '-'}"
     yield f"session      {_plain(conversation.session or '-')}"
     yield f"created      {_time(conversation.created_at)}"
+    in_force = {dated.turn.id: dated.turn.swap for dated in turns}
     for dated, depth in _walk(turns):
         margin = "  " * depth
         turn = dated.turn
@@ -42,6 +43,8 @@ def tree(conversation: Conversation, turns: Sequence[DatedTurn], *, full: bool =
         yield f"{margin}#{turn.id}  {_time(dated.created_at)}  {turn.status}{after}"
         for line in _said(turn, full=full):
             yield f"{margin}    {line}"
+        if turn.swap != in_force.get(turn.parent or 0, Swap()):
+            yield from (f"{margin}    {line}" for line in _set(turn.swap, full=full))
 
 
 def conversation_json(conversation: Conversation) -> dict[str, object]:
@@ -72,6 +75,7 @@ def turn_json(dated: DatedTurn) -> dict[str, object]:
         "output": [openai_message(message) for message in turn.output],
         "answer": turn.answer,
         "state": turn.state,
+        "swap": swap_to_json(turn.swap),
     }
 
 
@@ -98,6 +102,12 @@ def _said(turn: StoredTurn, *, full: bool) -> Iterator[str]:
                 yield from (f"  {_plain(line)}" for line in rest)
             else:
                 yield _cut(text, SHORT_TEXT)
+
+
+def _set(swap: Swap, *, full: bool) -> Iterator[str]:
+    for name, value in (("model", swap.model), ("prompt", swap.prompt)):
+        told = "the agent's own" if value is None else _plain(" ".join(value.split()))
+        yield f"from here on the {name} is {told if full else _cut(told, SHORT_TEXT)}"
 
 
 def _texts(message: Message) -> Iterator[str]:

@@ -35,7 +35,7 @@ BY_DIGEST = sa.select(turns.c.digest, turns.c.conversation).where(turns.c.id.in_
 BY_DIGEST_HERE = sa.select(*_COLUMNS).where(turns.c.id.in_(_NEWEST_OF_EACH.where(_HERE)))
 INSERT = turns.insert().returning(turns.c.id)
 _THIS = turns.c.id == sa.bindparam("turn")
-_WRITTEN_AT_END = ("output", "state", "calls", "pending", "status", "answer", "digest")
+_WRITTEN_AT_END = ("output", "state", "calls", "pending", "swap", "status", "answer", "digest")
 UPDATE = turns.update().where(_THIS).values({name: sa.bindparam(name) for name in _WRITTEN_AT_END})
 KEEP = turns.update().where(_THIS, turns.c.status == "running").values(answer=sa.bindparam("answer"))
 GIVE_UP = (

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from agentllm.conversations import queries
 from agentllm.conversations.position import Position
-from agentllm.conversations.records import StoredTurn, from_json
+from agentllm.conversations.records import StoredTurn, from_json, swap_from_json
 from agentllm.core import JsonObject
 from agentllm.errors import AlreadyDecided
 
@@ -99,6 +99,7 @@ def stored_turn(row: sa.Row[tuple[object, ...]]) -> StoredTurn:
         answer_id=row.answer_id,
         calls=tuple(row.calls or ()),
         pending=row.pending,
+        swap=swap_from_json(row.swap),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from agentllm.core import JsonObject, Media, Message, ToolCall
+from agentllm.core import JsonObject, Media, Message, Swap, ToolCall
 
 Status = Literal["running", "complete", "interrupted", "failed"]
 
@@ -24,7 +24,7 @@ class StoredTurn:
     id that a front end gave the answer. `asked` is the digest of the visible conversation before
     the answer, `digest` that after it. `answer_id` is our own id of the answer, `calls` are the
     ids of the client's calls in it. A turn that ended with questions has in `pending` what the
-    runtime needs to go on when they are decided.
+    runtime needs to go on when they are decided. `swap` is what is in force after it.
     """
 
     id: int
@@ -40,6 +40,7 @@ class StoredTurn:
     answer_id: str | None = None
     calls: tuple[str, ...] = ()
     pending: JsonObject | None = None
+    swap: Swap = Swap()  # noqa: RUF009 - it cannot change
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -70,6 +71,16 @@ def to_json(messages: Iterable[Message]) -> list[dict[str, Any]]:
 def from_json(stored: Iterable[Mapping[str, Any]]) -> tuple[Message, ...]:
     """What `to_json` wrote."""
     return tuple(_message(message) for message in stored)
+
+
+def swap_to_json(swap: Swap) -> dict[str, str] | None:
+    """What of `swap` is set, None where nothing is."""
+    return {name: value for name, value in asdict(swap).items() if value is not None} or None
+
+
+def swap_from_json(stored: Mapping[str, str] | None) -> Swap:
+    """What `swap_to_json` wrote."""
+    return Swap(**(stored or {}))
 
 
 def _message(stored: Mapping[str, Any]) -> Message:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from agentllm.errors import ConfigurationError
 
-VERSION = "0004"
+VERSION = "0005"
 """The version of the tables below: the newest step in `migrations/versions`."""
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
@@ -61,6 +61,7 @@ turns = sa.Table(
     sa.Column("answer_id", sa.String(64)),
     sa.Column("calls", sa.JSON(none_as_null=True)),
     sa.Column("pending", sa.JSON(none_as_null=True)),
+    sa.Column("swap", sa.JSON(none_as_null=True)),
     sa.Index("turns_by_conversation", "conversation", "id"),
     sa.Index("turns_by_message", "conversation", "message_id"),
     sa.Index("turns_by_digest", "digest", "conversation"),

@@ -20,10 +20,10 @@ from agentllm.conversations.database import Database, make_engine, reason
 from agentllm.conversations.digest import extended
 from agentllm.conversations.position import Asked, Position, locate
 from agentllm.conversations.reader import Turns, from_the_end, stored_turn
-from agentllm.conversations.records import Status, StoredTurn, to_json
+from agentllm.conversations.records import Status, StoredTurn, swap_to_json, to_json
 from agentllm.conversations.results import check_results
 from agentllm.conversations.schema import conversations, upgrade
-from agentllm.core import JsonObject, Message, ToolCall
+from agentllm.core import JsonObject, Message, Swap, ToolCall
 from agentllm.errors import ConfigurationError, StoreUnavailable
 
 FILE = "agentllm.sqlite3"
@@ -33,6 +33,9 @@ START_PATIENCE = 1.0
 
 END_PATIENCE = 10.0
 """Seconds for which the end of a turn is tried again, before the request fails."""
+
+
+NOTHING_SET = Swap()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +162,7 @@ class Store:
                 "output": [],
                 "answer": position.said_before,
                 "state": position.parent and position.parent.state,
+                "swap": swap_to_json(position.parent.swap) if position.parent else None,
                 "answer_id": answer_id,
             }
             return Begun(connection.execute(queries.INSERT, values).scalar_one(), position, pending)
@@ -174,16 +178,18 @@ class Store:
         state: JsonObject | None,
         calls: tuple[ToolCall, ...] = (),
         pending: JsonObject | None = None,
+        swap: Swap = NOTHING_SET,
     ) -> None:
         """Store a whole turn; it is on disk when this returns. `answer` is all that the client shows of it,
-        `calls` are those of its tools.
+        `calls` are those of its tools, `swap` is what is in force after it.
 
         Raises:
             StoreUnavailable: it could not be written, or the conversation was deleted meanwhile.
         """
         ended = _ended(begun, "complete", Message("assistant", answer, calls))
         ids = [call.id for call in calls] or None
-        values = {"output": to_json(output), "state": state, "calls": ids, "pending": pending, **ended}
+        kept = {"calls": ids, "pending": pending, "swap": swap_to_json(swap)}
+        values = {"output": to_json(output), "state": state, **kept, **ended}
 
         def work(connection: sa.Connection) -> None:
             if connection.execute(queries.UPDATE, {"turn": begun.id, **values}).rowcount != 1:

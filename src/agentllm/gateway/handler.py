@@ -24,8 +24,10 @@ from agentllm.gateway.fetch import Fetcher
 from agentllm.gateway.openwebui_work import shows_work
 from agentllm.gateway.repeats import idempotency_key
 from agentllm.gateway.request import Request
+from agentllm.gateway.swaps import CallersPolicy
 from agentllm.gateway.tasks import run_task
 from agentllm.gateway.work import hiding_work, with_lines
+from agentllm.hotswap.swapping import Swapping, keeps_its_models
 from agentllm.idempotency import Idempotency, Run
 from agentllm.llm.router import CALLER_METADATA
 from agentllm.runtimes.questions import Asking
@@ -51,6 +53,7 @@ class AgentHandler(CustomLLM):
         task_model: str | None = None,
         fetcher: Fetcher | None = None,
         show_work: bool = False,
+        swap_models: tuple[str, ...] | None = None,
     ) -> None:
         super().__init__()
         self._catalog = catalog
@@ -60,6 +63,7 @@ class AgentHandler(CustomLLM):
         self._task_model = task_model
         self._fetcher = fetcher
         self._show_work = show_work
+        self._swap_models = swap_models
         self._idempotency = Idempotency.beside(conversations)
         self._failed = FailedCalls()
 
@@ -149,10 +153,12 @@ class AgentHandler(CustomLLM):
             return _within(run_task(task, request, self._task_model, stream=stream), limit, agent.name)
         turn = request.turn(stream=stream, front_end_tools=agent.runtime.takes_front_end_tools)
         CALLER_METADATA.set(request.caller_metadata)
+        policy, is_fixed = CallersPolicy(self._swap_models, request.key), keeps_its_models(agent.runtime)
 
         def run(runtime: Runtime) -> AsyncGenerator[Event, None]:
             log.info("turn %s of agent %s begins", turn.id, agent.name)
-            return _within(self._conversations.run(Asking(structured(runtime)), turn), limit, agent.name)
+            swapping = Swapping(Asking(structured(runtime)), policy, keeps_its_models=is_fixed)
+            return _within(self._conversations.run(swapping, turn), limit, agent.name)
 
         key = idempotency_key(request.headers)
         if key is None:

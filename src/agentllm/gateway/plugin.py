@@ -103,6 +103,7 @@ def _make(home: HomeLoop) -> tuple[Catalog, Conversations, AgentHandler]:
         run_timeout=settings.run_timeout,
         task_model=settings.task_model,
         show_work=settings.show_work,
+        swap_models=settings.swap_models,
         fetcher=Fetcher() if settings.fetch_urls else None,
     )
     return catalog, conversations, handler

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import litellm
+from litellm.proxy._types import UserAPIKeyAuth
 
 from agentllm.core import Caller, Json, Message, Place, ToolCall, Turn
 from agentllm.errors import InvalidRequest
@@ -22,6 +23,7 @@ from agentllm.gateway.parameters import output_format_of, parameters_of
 from agentllm.gateway.part_forms import urls_in
 from agentllm.gateway.parts import Fetched, Parts, text_of
 from agentllm.gateway.places import place_of
+from agentllm.gateway.swaps import changes_of
 from agentllm.gateway.work import without_work
 
 HEALTH_CHECK_TAG = "litellm-internal-health-check"
@@ -131,6 +133,12 @@ class Request:
         return caller_of(self.metadata, self.headers)
 
     @property
+    def key(self) -> UserAPIKeyAuth | None:
+        """The caller's key with all that the proxy knows of it; None where LiteLLM is used as a library."""
+        found = self.metadata.get("user_api_key_auth")
+        return found if isinstance(found, UserAPIKeyAuth) else None
+
+    @property
     def caller_metadata(self) -> Mapping[str, Json]:
         """What model calls of the agent carry, so that LiteLLM counts them for the caller."""
         names = (name for name in self.metadata if name.startswith("user_api_key"))
@@ -168,6 +176,7 @@ class Request:
             client_tools=offered.tools,
             tool_choice=offered.choice,
             parallel_tool_calls=offered.parallel,
+            changes=changes_of(self.metadata.get("requester_metadata")),
         )
 
     def _place(self) -> Place | None:

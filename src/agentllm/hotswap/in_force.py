@@ -8,16 +8,19 @@ from dataclasses import replace
 
 from agentllm.core import Swap
 
-ModelCheck = Callable[[str], None]
-"""Raises an error of ours where a model must not be set in this conversation."""
+ModelCheck = Callable[[str], str | None]
+"""Gives the one name of a model, None where that is as it was given; raises an error of ours where the model must
+not be set in this conversation."""
 
 
 class InForce:
     """The swap of one turn that runs; shared by all tasks and threads of it."""
 
-    def __init__(self, swap: Swap, check: ModelCheck) -> None:
+    def __init__(self, swap: Swap, check: ModelCheck, *, is_stored: bool = False) -> None:
         self._swap = swap
         self._check = check
+        self.is_stored = is_stored
+        """Whether what is set stays so for the conversation."""
 
     @property
     def swap(self) -> Swap:
@@ -30,7 +33,7 @@ class InForce:
             AgentLLMError: it must not be set here; nothing has changed.
         """
         if model is not None:
-            self._check(model)
+            model = self._check(model) or model
         self._swap = replace(self._swap, model=model)
 
     def set_prompt(self, prompt: str | None) -> None:

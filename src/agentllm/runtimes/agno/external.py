@@ -77,6 +77,11 @@ class ExternalRuntime:
         """Never: no tool of a client reaches it."""
         return False
 
+    @property
+    def keeps_its_models(self) -> bool:
+        """Always: its framework calls the model."""
+        return True
+
     async def warm_up(self) -> None:
         """See `agentllm.core.Runtime.warm_up`; of other frameworks nothing is known."""
 

@@ -25,6 +25,7 @@ from agentllm.runtimes.agno.client_tools import left_to_client, without_flags
 from agentllm.runtimes.agno.media import drop_empty_texts, without_empty_text
 
 if TYPE_CHECKING:
+    from agentllm.runtimes.agno.swapped import Swapped
     from agentllm.runtimes.agno.tool_choice import Calling
 
 
@@ -52,6 +53,23 @@ def tell(model: Model, calling: Calling) -> None:
     cast("_Listening", model)._calling = calling
 
 
+def calls_of(model: Model) -> AgentCalls:
+    """What `model`, a copy for one run, tells of its calls."""
+    return cast("_Listening", model)._agent_calls
+
+
+def let_swap(model: Model, swapped: Swapped) -> None:
+    """Have what is in force count for the calls of `model`, a copy for one run, that are for that run."""
+    cast("_Listening", model)._swapped = swapped
+
+
+def share_choice(one: Model, other: Model) -> None:
+    """Have a tool be forced once, whichever of two copies for one run is called first."""
+    first, second = cast("_Listening", one)._calling, cast("_Listening", other)._calling
+    if first is not None and second is not None:
+        first.is_answered = second.is_answered = first.is_answered or second.is_answered
+
+
 def is_gemini(kind: type[Model]) -> bool:
     """Whether it is Agno's class for Gemini, or one made of it; does not import Google's packages."""
     return any(cls.__name__ == "Gemini" and cls.__module__.startswith("agno.models.google") for cls in kind.__mro__)
@@ -77,12 +95,17 @@ def _makes_openai_client(model: Model) -> TypeGuard[OpenAIChat]:
     return isinstance(model, OpenAIChat) and type(model).get_async_client is OpenAIChat.get_async_client
 
 
+class WholeCall(dict[str, Any]):
+    """A call of a tool that a stream has given whole, where most classes give pieces to be put together."""
+
+
 class _Listening(Model):
     """A model, mixed with the class of a real one, that tells of each of its calls."""
 
     _agent_calls: AgentCalls
     _wanted: tuple[str, dict[str, Any]] | None = None
     _calling: Calling | None = None
+    _swapped: Swapped | None = None
 
     def _parse_provider_response(self, response: Any, **kwargs: Any) -> ModelResponse:
         self._agent_calls.outcome.note(response)
@@ -97,16 +120,31 @@ class _Listening(Model):
         return without_empty_text(formatted)
 
     async def ainvoke(self, *args: Any, **kwargs: Any) -> ModelResponse:
+        if self._swapped is not None and _run_of(kwargs) == self._swapped.run_id:
+            other, kwargs = await self._swapped.applied(self, kwargs)
+            if other is not self:
+                return await self._swapped.whole(self, other, kwargs)
         with self._agent_calls.calling(self.id, _run_of(kwargs)), self._asked(kwargs) as (model, asked):
             return await super(_Listening, model).ainvoke(*args, **asked)  # type: ignore[safe-super]  # the real model's
 
     async def ainvoke_stream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ModelResponse]:
+        if self._swapped is not None and _run_of(kwargs) == self._swapped.run_id:
+            other, kwargs = await self._swapped.applied(self, kwargs)
+            if other is not self:
+                async for response in self._swapped.streamed(self, other, kwargs):
+                    yield response
+                return
         run = self._agent_calls.of_run
         with self._agent_calls.calling(self.id, _run_of(kwargs)), self._asked(kwargs) as (model, asked):
             async for response in super(_Listening, model).ainvoke_stream(*args, **asked):  # type: ignore[safe-super]
                 if not run.is_stopping:
                     yield response
             run.join()
+
+    def parse_tool_calls(self, tool_calls_data: list[Any]) -> list[dict[str, Any]]:
+        if tool_calls_data and all(isinstance(call, WholeCall) for call in tool_calls_data):
+            return [dict(call) for call in tool_calls_data]
+        return super().parse_tool_calls(tool_calls_data)
 
     async def arun_function_calls(self, function_calls: list[FunctionCall], *args: Any, **kwargs: Any) -> Any:
         own = []

@@ -26,8 +26,12 @@ def set_output_format(agent: Agent | Team, form: OutputFormat, run_id: str) -> s
     """
     agent.output_schema = None
     agent.markdown = False
-    model = agent.model
-    assert isinstance(model, Model)
+    assert isinstance(agent.model, Model)
+    return ask_in_form(agent.model, form, run_id)
+
+
+def ask_in_form(model: Model, form: OutputFormat, run_id: str) -> str:
+    """Have `model`, a copy for the run `run_id`, ask for the form; returns what it must be told of that in words."""
     is_native = form.schema is not None and _takes_schema(model)
     if not isinstance(model, RouterModel) or model.takes("response_format"):
         want(model, run_id, _in_openai_form(form) if is_native else _ANY_OBJECT)

@@ -43,6 +43,7 @@ from agentllm.runtimes.agno.results import (
     usage_of_call,
     usage_of_run,
 )
+from agentllm.runtimes.agno.swapped import swapping
 from agentllm.runtimes.agno.tool_choice import calling
 from agentllm.runtimes.agno.work import WorkOfRun
 
@@ -123,16 +124,18 @@ def _is_streamed(agent: Agent | Team, turn: Turn) -> bool:
 async def _prepare(shared: Agent | Team, turn: Turn) -> _Run:
     calls = Calls()
     agent = Copies(calls).agent(shared)
-    said = with_media_of_tools(m for m in turn.messages if m.role not in ("system", "developer"))
-    media = list(chain.from_iterable(message.media for message in said))
-    if agent.model is not None:
-        set_parameters(agent.model, turn.parameters, drop_unsupported=turn.drop_unsupported)
-        tell(agent.model, calling(agent.model, turn))
-        refuse_untaken(agent.model, media)
-    wanted = set_output_format(agent, turn.output_format, turn.id) if turn.output_format else ""
-    add_instructions(agent, turn, wanted)
     about = identity(turn)
     context = RunContext(**about)
+    said = with_media_of_tools(m for m in turn.messages if m.role not in ("system", "developer"))
+    media = list(chain.from_iterable(message.media for message in said))
+    swapped = swapping(agent, turn, context)
+    if agent.model is not None:
+        asked = turn if swapped.model is None else replace(turn, drop_unsupported=True)
+        set_parameters(agent.model, asked.parameters, drop_unsupported=asked.drop_unsupported)
+        tell(agent.model, calling(agent.model, asked))
+        refuse_untaken(swapped.model or agent.model, media)
+    swapped.words = set_output_format(agent, turn.output_format, turn.id) if turn.output_format else ""
+    add_instructions(agent, turn, swapped.words)
     context.client_tools = list(await client_functions(agent, turn, context))
 
     own = [m if isinstance(m, AgnoMessage) else AgnoMessage.model_validate(m) for m in agent.additional_input or ()]
@@ -147,8 +150,7 @@ async def _prepare(shared: Agent | Team, turn: Turn) -> _Run:
     if said[-1].role == "user":
         given.pop()
         arguments |= {"input": said[-1].content, **to_agno_media(said[-1].media)}
-    if context.client_tools:
-        arguments["run_context"] = context
+    arguments["run_context"] = context
     return _Run(turn.id, agent, arguments, given, calls, exhibits)
 
 

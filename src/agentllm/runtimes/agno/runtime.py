@@ -90,6 +90,11 @@ class AgnoRuntime:
         """What the agent's metadata say as `front_end_tools`."""
         return self._front_end_tools
 
+    @property
+    def keeps_its_models(self) -> bool:
+        """Whether it is a workflow, whose steps have models of their own."""
+        return isinstance(self._agent, Workflow)
+
     async def warm_up(self) -> None:
         """See `agentllm.core.Runtime.warm_up`."""
         model = None if isinstance(self._agent, Workflow) else self._agent.model
