@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from tests.integration.calling import Said, asked, of_message
 from tests.integration.conftest import llm_environment
 from tests.integration.test_client_tools import OSLO, QUESTION, WEATHER
 from tests.integration.test_disconnect import WITHIN, request, stopped_after
-from tests.proxy import Proxy
+from tests.proxy import ROOT, Proxy
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall, Usage
 
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
@@ -29,8 +30,9 @@ pytestmark = pytest.mark.timeout(300)
 
 @pytest.fixture(scope="module")
 def proxy(running_llm: ScriptedLLM, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    agents = Path(__file__).parent / "adk_agents"
-    environment = {**llm_environment(running_llm), "AGENTLLM_AGENTS": str(agents)}
+    agents = os.pathsep.join(map(str, (Path(__file__).parent / "adk_agents", ROOT / "adk_agents")))
+    own = {"AGENTLLM_AGENTS": agents, "AGENTLLM_SWAP_MODELS": "openai/gpt-*", "AGENTLLM_MODEL": "openai/gpt-default"}
+    environment = {**llm_environment(running_llm), **own}
     with Proxy(tmp_path_factory.mktemp("adk"), environment) as running:
         yield running
 
@@ -67,6 +69,7 @@ def session() -> dict[str, Any]:
 def test_they_are_models_like_any_other_and_a_package_serves_its_root_alone(client: OpenAI) -> None:
     models = {model.id for model in client.models.list()}
     assert {name for name in models if name.startswith("adk/")} == {
+        "adk/hotswap-agent",
         "adk/lite",
         "adk/native",
         "adk/routed",
@@ -367,3 +370,71 @@ async def test_parallel_sessions_do_not_mix(proxy: Proxy, llm: ScriptedLLM, mode
     for number, (first, second) in enumerate(answers):
         assert first == f"echo: I am number-{number}."
         assert second == f"you said: I am number-{number}. | what did I say"
+
+
+# Hot-swap
+
+
+@STREAM
+@MODEL
+def test_a_conversation_s_model_and_prompt_are_its_own(
+    client: OpenAI, llm: ScriptedLLM, model: str, stream: bool
+) -> None:
+    mine, other = session(), session()
+    said, _ = ask(
+        client, "[HOTSWAP:MODEL:openai/gpt-set]\n[HOTSWAP:PROMPT:Speak up.]", model=model, stream=stream, **mine
+    )
+    assert "openai/gpt-set" in said.text
+    assert llm.requests() == []
+    ask(client, "hello", model=model, stream=stream, **mine)
+    ask(client, "hello", model=model, stream=stream, **other)
+    first, second = llm.requests()
+    assert (first.model, "Speak up." in json.dumps(first.body)) == ("gpt-set", True)
+    assert second.model != "gpt-set"
+    assert "Speak up." not in json.dumps(second.body)
+
+
+def test_a_swapped_model_is_given_the_calls_of_the_one_before(client: OpenAI, llm: ScriptedLLM) -> None:
+    more = session()
+    llm.script(Reply(tool_calls=(ToolCall.of("add", a=20, b=22),)), "It is 42.")
+    ask(client, "add them", model="adk/native", **more)
+    ask(client, "[HOTSWAP:MODEL:openai/gpt-set]", model="adk/native", **more)
+    llm.script(Reply(tool_calls=(ToolCall.of("add", a=1, b=1),)), "It is 2.")
+    said, _ = ask(client, "and now?", model="adk/native", stream=True, **more)
+    assert said.text == "It is 2."
+    assert [request.model for request in llm.requests()] == ["gemini-2.5-flash"] * 2 + ["gpt-set"] * 2
+    assert "42" in json.dumps(llm.requests()[-1].body)
+
+
+def test_the_hot_swap_agent_sets_its_model_by_a_tool_from_the_next_call_on(client: OpenAI, llm: ScriptedLLM) -> None:
+    more = session()
+    call = Reply(tool_calls=(ToolCall.of("set_model", model="gpt-set", custom_llm_provider="openai"),))
+    llm.script(call, "switched", "still here")
+    ask(client, "use gpt-set", model="adk/hotswap-agent", **more)
+    ask(client, "hello", model="adk/hotswap-agent", **more)
+    assert [request.model for request in llm.requests()] == ["gpt-default", "gpt-set", "gpt-set"]
+    said, _ = ask(client, "[HOTSWAP:GET_CONFIG]", model="adk/hotswap-agent", **more)
+    assert "openai/gpt-set" in said.text
+
+
+@MODEL
+async def test_conversations_that_swap_all_the_time_do_not_mix(proxy: Proxy, llm: ScriptedLLM, model: str) -> None:
+    async with AsyncOpenAI(base_url=proxy.base_url, api_key=proxy.key, max_retries=0, timeout=60) as client:
+
+        async def talk(number: int) -> None:
+            headers = {"x-agentllm-session-id": uuid.uuid4().hex}
+            for turn in range(2):
+                mine = f"{number}-{turn}"
+                for text in (
+                    f"[HOTSWAP:MODEL:openai/gpt-{mine}]\n[HOTSWAP:PROMPT:prompt-{mine}.]",
+                    f"question-{mine}.",
+                ):
+                    messages: Any = [{"role": "user", "content": text}]
+                    await client.chat.completions.create(model=model, messages=messages, extra_headers=headers)
+
+        await asyncio.gather(*(talk(number) for number in range(PARALLEL)))
+    assert len(llm.requests()) == PARALLEL * 2
+    for conversation, asked_for in zip(conversations(llm), llm.requests(), strict=True):
+        mine = (asked_for.model or "").removeprefix("gpt-")
+        assert conversation[0][1].startswith(f"prompt-{mine}.")
+        assert conversation[-1][1] == f"question-{mine}."
