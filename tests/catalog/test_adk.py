@@ -68,6 +68,9 @@ def test_without_adk_the_cause_names_the_extra(folder: Path, monkeypatch: pytest
     monkeypatch.setattr(sys, "meta_path", [_WithoutAdk(), *sys.meta_path])
     write(folder / "shop.py", AGENT.format(name="shop"))
     assert "agentllm[adk]" in load(folder).broken["shop"].cause
+    write(folder / "package" / "agent.py", AGENT.format(name="shop"))
+    with pytest.raises(ConfigurationError, match="agentllm"):
+        write_cards(folder, "http://localhost:8000")
 
 
 class _WithoutAdk:

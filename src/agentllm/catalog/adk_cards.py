@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from agentllm.catalog.discovery import ROOT_AGENT
 from agentllm.catalog.loading import import_file
 from agentllm.errors import ConfigurationError
-from agentllm.runtimes import is_of_adk
+from agentllm.runtimes import ADK_MISSING, is_of_adk
 
 CARD = "agent.json"
 
@@ -18,14 +19,14 @@ def write_cards(folder: Path, public_url: str) -> list[Path]:
     """Write the card of every package in `folder`, a folder of agents of ADK, and return where.
 
     Raises:
-        ConfigurationError: there is no such package, or the URL is none.
+        ConfigurationError: there is no such package, the URL is none, or ADK is not installed.
         Exception: whatever a package raises.
     """
     if not public_url.startswith(("http://", "https://")):
         raise ConfigurationError(f"{public_url!r} is no URL. Give that of ADK's server, such as http://localhost:8000.")
     written = []
     for path in sorted(folder.glob("*/agent.py")):
-        root: Any = getattr(import_file(path.resolve()), ROOT_AGENT, None)
+        root: Any = getattr(_imported(path), ROOT_AGENT, None)
         if is_of_adk(root):
             from agentllm.runtimes.adk.card import card_of
 
@@ -35,3 +36,12 @@ def write_cards(folder: Path, public_url: str) -> list[Path]:
     if not written:
         raise ConfigurationError(f"There is no package with a {ROOT_AGENT} of ADK in {str(folder)!r}.")
     return written
+
+
+def _imported(path: Path) -> ModuleType:
+    try:
+        return import_file(path.resolve())
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("google.adk"):
+            raise ConfigurationError(ADK_MISSING) from None
+        raise

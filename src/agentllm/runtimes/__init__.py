@@ -17,6 +17,8 @@ _ADAPTERS = frozenset(
 _ADK_AGENTS = frozenset({"BaseAgent", "LlmAgent", "SequentialAgent", "ParallelAgent", "LoopAgent"})
 """ADK's names for its agents, for the same; its `Agent` is called as Agno's is."""
 
+ADK_MISSING = "Agents of ADK need an extra: `pip install 'agentllm[adk]'`."
+
 
 @runtime_checkable
 class _AgentProtocol(Protocol):

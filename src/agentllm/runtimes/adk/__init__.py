@@ -9,9 +9,10 @@ from __future__ import annotations
 import importlib.util
 
 from agentllm.errors import ConfigurationError
+from agentllm.runtimes import ADK_MISSING
 
 if importlib.util.find_spec("google.adk") is None:
-    raise ConfigurationError("Agents of ADK need an extra: `pip install 'agentllm[adk]'`.")
+    raise ConfigurationError(ADK_MISSING)
 
 from agentllm.runtimes.adk.routed import RoutedLlm
 from agentllm.runtimes.adk.runtime import AdkRuntime
