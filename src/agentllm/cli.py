@@ -1,4 +1,4 @@
-"""The command line: `agentllm serve`, `agents`, `hotswap`, `keys …` and `sessions …`."""
+"""The command line: `agentllm serve`, `agents`, `adk-cards`, `hotswap`, `keys …` and `sessions …`."""
 
 from __future__ import annotations
 
@@ -79,6 +79,18 @@ def agents() -> None:
         typer.echo(f"{agent.model}\t{agent.description}")
     if catalog.broken:
         raise typer.Exit(1)
+
+
+@app.command("adk-cards")
+def adk_cards(
+    folder: Annotated[Path, typer.Argument(help="A folder of packages of ADK.")] = Path("adk_agents"),
+    url: Annotated[str, typer.Option(help="Where others reach ADK's server.")] = "http://localhost:8000",
+) -> None:
+    """Write the agent.json of each package, with which `adk api_server --a2a` serves it."""
+    from agentllm.catalog.adk_cards import write_cards
+
+    for path in write_cards(folder, url):
+        typer.echo(str(path))
 
 
 @keys_app.command("add")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from agentllm.catalog.discovery import Found, discover
 from agentllm.core import Agent
 from agentllm.errors import AgentLLMError, AgentUnavailable, ConfigurationError, UnknownAgent
-from agentllm.runtimes import card_for, family_of, is_agent, runtime_for
+from agentllm.runtimes import ADK_MISSING, card_for, family_of, is_agent, runtime_for
 from agentllm.settings import Settings
 
 log = logging.getLogger("agentllm.catalog")
@@ -137,4 +137,6 @@ def agent_name(text: str) -> str:
 
 
 def _cause(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("google.adk"):
+        return ADK_MISSING
     return error.message if isinstance(error, AgentLLMError) else f"{type(error).__name__}: {error}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import logging
 import traceback
@@ -14,7 +15,7 @@ from types import ModuleType
 from agentllm.catalog.loading import import_file, import_object
 from agentllm.catalog.yaml_agents import agents_in_yaml
 from agentllm.errors import ConfigurationError
-from agentllm.runtimes import is_agent, is_agent_function
+from agentllm.runtimes import is_agent, is_agent_function, is_of_adk
 from agentllm.settings import Settings
 
 log = logging.getLogger("agentllm.catalog")
@@ -26,6 +27,10 @@ SHIPPED = {
     "assistant": "agentllm.agents.assistant:assistant",
     "release-manager": "agentllm.agents.release_manager:release_manager",
 }
+
+
+ROOT_AGENT = "root_agent"
+"""What ADK has the agent of a module called that it serves; the module's others work for that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +113,24 @@ def _in_file(path: Path) -> Iterable[Found]:
     name = path.parent.name if path.name == "__init__.py" else path.stem
     try:
         module = import_file(path)
+        if (root := _root_of(module, path)) is not None:
+            return [Found(name, str(path), partial(getattr, root, ROOT_AGENT), path)]
         found = [Found(key, str(path), partial(getattr, module, key), path) for key in _agents_of(module)]
     except (Exception, SystemExit) as error:
         return [Found(name, str(path), partial(_reraise, error), path)]
     if not found:
-        log.warning("no agent in %s: neither an Agno agent nor a function that is annotated to return one", path)
+        log.warning("no agent in %s: neither an agent nor a function that is annotated to return one", path)
     return found
+
+
+def _root_of(module: ModuleType, path: Path) -> ModuleType | None:
+    """The module of ADK's `root_agent`: this one, or `agent` in the package that it is; None where there is none."""
+    if is_of_adk(getattr(module, ROOT_AGENT, None)):
+        return module
+    if path.name != "__init__.py" or not path.with_name("agent.py").is_file() or any(_agents_of(module)):
+        return None
+    inner = importlib.import_module(f"{module.__name__}.agent")
+    return inner if is_of_adk(getattr(inner, ROOT_AGENT, None)) else None
 
 
 def _agents_of(module: ModuleType) -> Iterator[str]:

@@ -14,6 +14,10 @@ _ADAPTERS = frozenset(
     {"AgentProtocol", "AntigravityAgent", "ClaudeAgent", "CodexAgent", "DSPyAgent", "LangGraphAgent", "RemoteAgent"}
 )
 """Agno's names for agents of other frameworks, for annotations that only a type checker can resolve."""
+_ADK_AGENTS = frozenset({"BaseAgent", "LlmAgent", "SequentialAgent", "ParallelAgent", "LoopAgent"})
+"""ADK's names for its agents, for the same; its `Agent` is called as Agno's is."""
+
+ADK_MISSING = "Agents of ADK need an extra: `pip install 'agentllm[adk]'`."
 
 _UNIFIED = "UnifiedAgent"
 
@@ -40,12 +44,16 @@ def runtime_for(agent: object) -> Runtime:
     if not is_agent(agent):
         raise ConfigurationError(
             f"a {type(agent).__name__} is not an agent; it must be an Agno Agent, Team or Workflow, "
-            "follow Agno's AgentProtocol with id, name and arun, or be a UnifiedAgent"
+            "follow Agno's AgentProtocol with id, name and arun, or be an agent of ADK or a UnifiedAgent"
         )
     if _is_unified_class(type(agent)):
         from agentllm.runtimes.unified import UnifiedRuntime
 
         return UnifiedRuntime(agent)  # type: ignore[arg-type]  # its class says so, without importing it
+    if _is_adk_class(type(agent)):
+        from agentllm.runtimes.adk import AdkRuntime
+
+        return AdkRuntime(agent)  # type: ignore[arg-type]  # its class says so, without importing ADK
     if _is_agno_class(type(agent)):
         from agentllm.runtimes.agno import AgnoRuntime
 
@@ -61,6 +69,8 @@ def card_for(agent: object) -> Card:
     Raises:
         ConfigurationError: what it says of itself cannot be shown.
     """
+    if is_of_adk(agent):
+        return Card(title=str(agent.name))  # type: ignore[attr-defined]  # ADK's agents have names
     if not _is_agno_class(type(agent)):
         return Card(title=runtime_for(agent).name)
     from agentllm.runtimes.agno.card import card_of
@@ -70,7 +80,14 @@ def card_for(agent: object) -> Card:
 
 def family_of(agent: object) -> Family:
     """The family of an agent that `runtime_for` takes."""
-    return "litellm" if _is_unified_class(type(agent)) else "agno"
+    if _is_unified_class(type(agent)):
+        return "litellm"
+    return "adk" if _is_adk_class(type(agent)) else "agno"
+
+
+def is_of_adk(value: object) -> bool:
+    """Whether `value` is an agent of ADK; imports nothing."""
+    return _is_adk_class(type(value))
 
 
 def is_agent(value: object) -> bool:
@@ -99,12 +116,14 @@ def is_agent_function(value: object) -> TypeGuard[Callable[[], object]]:
 
 def _names_agent_class(annotation: object) -> bool:
     if isinstance(annotation, str):
-        return annotation.rpartition(".")[2] in _AGNO_AGENTS | _ADAPTERS | {_UNIFIED}
+        return annotation.rpartition(".")[2] in _AGNO_AGENTS | _ADAPTERS | _ADK_AGENTS | {_UNIFIED}
     return isinstance(annotation, type) and _is_agent_class(annotation)
 
 
 def _is_agent_class(cls: type) -> bool:
-    return _is_agno_class(cls) or _is_unified_class(cls) or {"id", "name", "arun"} <= _declared(cls)
+    return (
+        _is_agno_class(cls) or _is_adk_class(cls) or _is_unified_class(cls) or {"id", "name", "arun"} <= _declared(cls)
+    )
 
 
 def _is_agno_class(cls: type) -> bool:
@@ -113,6 +132,10 @@ def _is_agno_class(cls: type) -> bool:
 
 def _is_unified_class(cls: type) -> bool:
     return any(base.__name__ == _UNIFIED and base.__module__ == "agentllm.llm.unified.agent" for base in cls.__mro__)
+
+
+def _is_adk_class(cls: type) -> bool:
+    return any(base.__name__ == "BaseAgent" and base.__module__.startswith("google.adk.") for base in cls.__mro__)
 
 
 def _declared(cls: type) -> set[str]:

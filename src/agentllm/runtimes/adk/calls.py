@@ -1,0 +1,130 @@
+"""The model calls of one run: what they are asked, which model answers them, and what they came to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from contextvars import ContextVar
+from typing import Any, TypeAlias
+
+from google.adk.models.base_llm import BaseLlm
+from google.adk.models.lite_llm import LiteLlm
+from google.adk.models.llm_request import LlmRequest
+from google.adk.models.llm_response import LlmResponse
+from google.genai import types
+
+from agentllm.core import Usage
+from agentllm.hotswap.in_force import in_force
+from agentllm.runtimes.adk.asked import Asked, Role
+from agentllm.runtimes.adk.routed import ClosingClient, RoutedLlm, keep_litellm_as_it_is
+
+Plain: TypeAlias = Callable[[BaseLlm, LlmRequest, bool], AsyncGenerator[LlmResponse, None]]
+"""How a model answers that nothing is put before."""
+
+
+class Calls:
+    """What the model calls of a run came to so far.
+
+    `model` is that of the newest one, `error` what it failed with.
+    """
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        self.model: str | None = None
+        self.error: Exception | None = None
+        self.usage = Usage()
+        self._counted: list[types.GenerateContentResponseUsageMetadata] = []
+
+    def count(self, response: LlmResponse) -> None:
+        """Add the tokens of a response, or of the event that it became: those of one call count once."""
+        tokens = response.usage_metadata
+        if tokens is None or response.partial or any(tokens is counted for counted in self._counted):
+            return
+        self._counted.append(tokens)
+        self.usage += _usage(tokens)
+
+
+RUN: ContextVar[Calls | None] = ContextVar("agentllm_adk_run", default=None)
+"""The calls of the run that is here."""
+
+
+async def answered(
+    model: BaseLlm, role: Role, plain: Plain, request: LlmRequest, stream: bool
+) -> AsyncGenerator[LlmResponse, None]:
+    """What `model` answers, or in its place the one that is in force; closing this ends the call.
+
+    Raises:
+        Exception: the model's own; the run's calls have noted it.
+    """
+    run = RUN.get()
+    async with aclosing(_responses(run, model, role, plain, request, stream)) as responses:
+        if run is None:
+            async for response in responses:
+                yield response
+            return
+        run.model, run.error = in_force().model or request.model or model.model, None
+        try:
+            async for response in responses:
+                run.count(response)
+                run.asked.is_answered = run.asked.is_answered or not response.partial
+                yield response
+        except Exception as error:
+            run.error = error
+            raise
+
+
+async def _responses(
+    run: Calls | None, model: BaseLlm, role: Role, plain: Plain, request: LlmRequest, stream: bool
+) -> AsyncGenerator[LlmResponse, None]:
+    swap = in_force()
+    if isinstance(request.config.system_instruction, str):  # an agent without instructions leaves white space there
+        request.config.system_instruction = request.config.system_instruction.strip() or None
+    if swap.model is not None or isinstance(model, RoutedLlm):
+        routed = model if isinstance(model, RoutedLlm) else RoutedLlm(model=swap.model or model.model)
+        request.model = swap.model or request.model or model.model
+        _leave_out_tools_of_google(request)
+        arguments = run.asked.arguments_for(request, request.model, role) if run else {}
+        responses = RoutedLlm.respond(routed, request, stream, arguments)
+    else:
+        if run:
+            run.asked.add_to(request, model, role)
+        responses = (
+            _of_litellm(model, plain, request, stream) if isinstance(model, LiteLlm) else plain(model, request, stream)
+        )
+    async with aclosing(responses) as responses:
+        async for response in responses:
+            yield response
+
+
+async def _of_litellm(
+    model: LiteLlm, plain: Plain, request: LlmRequest, stream: bool
+) -> AsyncGenerator[LlmResponse, None]:
+    keep_litellm_as_it_is()
+    client = ClosingClient(model.llm_client.acompletion)
+    own = model.model_copy(update={"llm_client": client})
+    try:
+        async with aclosing(plain(own, request, stream)) as responses:
+            async for response in responses:
+                yield response
+    finally:
+        await client.aclose()
+
+
+def _leave_out_tools_of_google(request: LlmRequest) -> None:
+    """What Google's models run themselves, others refuse."""
+    if request.config.tools and "gemini" not in (request.model or ""):
+        declared: list[Any] = [t for t in request.config.tools if getattr(t, "function_declarations", None)]
+        request.config.tools = declared or None
+
+
+def _usage(tokens: types.GenerateContentResponseUsageMetadata) -> Usage:
+    """In OpenAI's way of counting, where what was thought is part of the completion.
+
+    Google counts it beside, ADK's class for LiteLLM does not; the total is right for both.
+    """
+    prompt = (tokens.prompt_token_count or 0) + (tokens.tool_use_prompt_token_count or 0)
+    reasoning = tokens.thoughts_token_count or 0
+    completion = tokens.candidates_token_count or 0
+    if tokens.total_token_count:
+        completion = max(completion, tokens.total_token_count - prompt)
+    return Usage(prompt, completion, reasoning, tokens.cached_content_token_count or 0)
