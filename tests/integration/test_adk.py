@@ -15,9 +15,9 @@ import pytest
 from openai import APIError, APIStatusError, AsyncOpenAI, OpenAI
 
 from tests.integration.calling import Said, asked, of_message
+from tests.integration.checks import WITHIN, request, stopped_after
 from tests.integration.conftest import llm_environment
 from tests.integration.test_client_tools import OSLO, QUESTION, WEATHER
-from tests.integration.test_disconnect import WITHIN, request, stopped_after
 from tests.proxy import ROOT, Proxy
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall, Usage
 

@@ -18,7 +18,19 @@ from google.adk.tools.tool_context import ToolContext
 from google.genai import types
 from google.genai.errors import ClientError
 
-from agentllm.core import ClientCalls, ClientTool, Message, Parameters, Reasoning, Shown, Text, ToolCall, Usage, Work
+from agentllm.core import (
+    ClientCalls,
+    ClientTool,
+    Media,
+    Message,
+    Parameters,
+    Reasoning,
+    Shown,
+    Text,
+    ToolCall,
+    Usage,
+    Work,
+)
 from agentllm.errors import AgentFailed, InvalidRequest, ModelFailed, UnsupportedParameter
 from agentllm.runtimes import family_of, is_agent, runtime_for
 from agentllm.runtimes.adk import AdkRuntime
@@ -177,7 +189,7 @@ class TestAnswers:
     async def test_a_picture_that_the_model_made_is_shown(self) -> None:
         blob = types.Blob(mime_type="image/png", data=b"png")
         events = await run(agent(speaking([types.Part(inline_data=blob)])))
-        assert [shown.media.data for shown in of(Shown, events)] == [b"png"]
+        assert of(Shown, events) == [Shown(Media("image", "image/png", b"png"))]
 
     @pytest.mark.parametrize(
         ("reason", "told"), [("MAX_TOKENS", "length"), ("SAFETY", "content_filter"), ("STOP", "stop")]
