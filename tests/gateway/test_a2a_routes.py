@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI, Request
 from litellm.proxy import proxy_server
@@ -16,7 +17,7 @@ from agentllm.conversations import Conversations
 from agentllm.conversations.locks import Locks
 from agentllm.conversations.store import Store
 from agentllm.core import Agent
-from agentllm.gateway.a2a_routes import PATH, _as_chat, serve_a2a
+from agentllm.gateway.a2a_routes import CARD_PATH, PATH, _as_chat, serve_a2a
 from tests.conversations.disk import sqlite_url
 from tests.conversations.speaking import Speaking
 from tests.gateway.conftest import Serve
@@ -58,6 +59,21 @@ async def test_without_the_extra_there_are_none(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     await serve_a2a(CATALOG, conversations, serve())
     assert paths(app) == []
+
+
+@pytest.mark.parametrize("public", [None, "https://agents.example.org/ai/"])
+async def test_a_card_names_the_configured_address_else_that_of_the_request(
+    app: FastAPI, conversations: Conversations, serve: Serve, monkeypatch: pytest.MonkeyPatch, public: str | None
+) -> None:
+    if public:
+        monkeypatch.setenv("AGENTLLM_PUBLIC_URL", public)
+    serve_a2a(CATALOG, conversations, serve()).close()
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://proxy.invalid:1") as client:
+        card = (await client.get(f"{PATH}/demo{CARD_PATH}")).json()
+        missing = await client.get(f"{PATH}/nobody{CARD_PATH}")
+    assert card["url"] == f"{(public or 'http://proxy.invalid:1').rstrip('/')}{PATH}/demo"
+    assert missing.status_code == 404
 
 
 @pytest.mark.parametrize(("agent", "body"), [("demo", {"model": "agno/demo", "messages": []}), ("nobody", {})])

@@ -395,6 +395,7 @@ async def test_two_callers_with_one_context_never_meet(place: Place, llm: Script
                 await send(client, "hi", task=other.task.id, context=context)
         listed = await bob.list_tasks(ListTasksRequest(context_id=context, include_artifacts=True))
     assert [task.id for task in listed.tasks] == [of_bob.task.id]
+    assert "secret of ada" not in place.proxy.log
 
 
 async def test_a_task_is_found_at_its_own_agent_only(place: Place) -> None:
