@@ -50,7 +50,16 @@ class TestPrincipal:
 @given(usages, usages)
 def test_usages_add_up_field_by_field(one: Usage, other: Usage) -> None:
     whole = dataclasses.asdict(one + other)
-    assert whole == {name: getattr(one, name) + getattr(other, name) for name in whole}
+    assert whole == {name: getattr(one, name) + getattr(other, name) for name in whole if name != "cost"} | {
+        "cost": None
+    }
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "cost"), [(0.25, 0.5, 0.75), (None, 0.5, 0.5), (0.25, None, 0.25), (0.0, None, 0.0)]
+)
+def test_costs_add_up_as_far_as_prices_are_known(one: float | None, other: float | None, cost: float) -> None:
+    assert (Usage(cost=one) + Usage(cost=other)).cost == cost
 
 
 def test_what_a_request_leaves_out_is_unset() -> None:
