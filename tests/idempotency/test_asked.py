@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from agentllm.core import (
     Caller,
+    Change,
     ClientTool,
     Decision,
     Media,
@@ -18,6 +19,7 @@ from agentllm.core import (
     OutputFormat,
     Parameters,
     Place,
+    Swap,
     ToolCall,
     ToolChoice,
     Turn,
@@ -39,6 +41,7 @@ SHAPING: dict[str, Any] = {
     "parallel_tool_calls": False,
     "output_format": OutputFormat({"type": "object"}),
     "decisions": (Decision("call", True),),
+    "changes": (Change("model", "m"),),
 }
 NOT_SHAPING: dict[str, Any] = {
     "id": "2",
@@ -47,6 +50,7 @@ NOT_SHAPING: dict[str, Any] = {
     "conversation": "c",
     "state": {"a": 1},
     "pending": {"a": 1},
+    "swap": Swap("m"),
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from agentllm.core import Caller, Turn
 
-_NOT_ASKED = frozenset({"id", "caller", "stream", "conversation", "state", "pending"})
+_NOT_ASKED = frozenset({"id", "caller", "stream", "conversation", "state", "pending", "swap"})
 """Fields of a turn that differ between two requests for the same answer, or that are found out later."""
 
 
