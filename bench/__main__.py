@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from bench import conversations, first_request, live, memory, throughput
+from bench import conversations, first_request, hotswap, live, memory, throughput
 from bench.contenders import CONTENDERS, Bench
 from bench.processes import ROOT, BenchError, LoadGenerator
 from bench.report import Section, page, say
@@ -23,6 +23,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Section]] = {
     "first-request": first_request.measure,
     "live": live.measure,
     "conversations": conversations.measure,
+    "hotswap": hotswap.measure,
     "memory": memory.measure,
 }
 

@@ -31,6 +31,7 @@ _CREDENTIALS = (
     "tenant_id",
     "litellm_credential_name",
     "vertex_credentials",
+    "vertex_project",
     "aws_access_key_id",
     "aws_profile_name",
     "aws_role_name",
@@ -38,6 +39,9 @@ _CREDENTIALS = (
     "mock_response",
 )
 """Parameters of a deployment that spare its provider's variable."""
+
+_NO_KEYS = ("_API_BASE", "_API_VERSION", "_BASE_URL")
+"""How variables end that name a server, for which LiteLLM or the deployment may have another one."""
 
 
 def changes_of(body_metadata: object) -> tuple[Change, ...]:
@@ -191,5 +195,5 @@ def _missing_of(params: Mapping[str, Any], name: str) -> Sequence[str]:
     if any(params.get(credential) for credential in _CREDENTIALS):
         return ()
     found = litellm.validate_environment(name if "*" in params["model"] else params["model"])
-    missing: Sequence[str] = found["missing_keys"]
-    return () if found["keys_in_environment"] else missing
+    missing = [] if found["keys_in_environment"] else found["missing_keys"]
+    return [variable for variable in missing if not variable.endswith(_NO_KEYS)]
