@@ -50,9 +50,8 @@ class TestPrincipal:
 @given(usages, usages)
 def test_usages_add_up_field_by_field(one: Usage, other: Usage) -> None:
     whole = dataclasses.asdict(one + other)
-    assert whole == {name: getattr(one, name) + getattr(other, name) for name in whole if name != "cost"} | {
-        "cost": None
-    }
+    counts = {name: getattr(one, name) + getattr(other, name) for name in whole if name != "cost"}
+    assert whole == {**counts, "cost": None}
 
 
 @pytest.mark.parametrize(
