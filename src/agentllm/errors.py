@@ -9,6 +9,7 @@ AgentLLMError                  500 api_error
 ├── KeyReused                  409 conflict_error
 ├── AnswerLost                 409 conflict_error
 ├── ConversationBusy           429 rate_limit_error
+├── BudgetExceeded             429 budget_exceeded
 ├── AgentUnavailable           503 service_unavailable_error
 ├── StoreUnavailable           503 service_unavailable_error
 ├── AgentFailed                500 api_error
@@ -113,6 +114,13 @@ class ConversationBusy(AgentLLMError):
             f"Try again in {retry_after} seconds."
         )
         self.retry_after = retry_after
+
+
+class BudgetExceeded(AgentLLMError):
+    """The caller's budget, or one that the operator has set for a model, is used up; no model was asked."""
+
+    status = 429
+    type = "budget_exceeded"
 
 
 class AgentUnavailable(AgentLLMError):
