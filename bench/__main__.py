@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from bench import conversations, first_request, hotswap, live, memory, throughput
+from bench import conversations, first_request, hotswap, live, memory, model_calls, throughput
 from bench.contenders import CONTENDERS, Bench
 from bench.processes import ROOT, BenchError, LoadGenerator
 from bench.report import Section, page, say
@@ -25,6 +25,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], Section]] = {
     "conversations": conversations.measure,
     "hotswap": hotswap.measure,
     "memory": memory.measure,
+    "model-calls": model_calls.measure,
 }
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)

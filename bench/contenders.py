@@ -80,7 +80,7 @@ class Bench:
         folder = self.folder / f"{name}-{port}"
         folder.mkdir()
         launch = contender.launch(folder, port, self.llm.openai_base)
-        process = Process(launch.command, {**_environment(), **launch.env, **(env or {})}, folder / "log.txt")
+        process = Process(launch.command, {**environment(), **launch.env, **(env or {})}, folder / "log.txt")
         try:
             process.wait_ready(port, launch.ready)
             yield Running(contender, port, process, folder)
@@ -107,7 +107,8 @@ class Bench:
         return dataclasses.replace(self, names=[name for name in self.names if name in names])
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """That of this process without what configures one of the compared, and what all of them get."""
     kept = {k: v for k, v in os.environ.items() if k.upper() not in _OWN_NAMES and not k.startswith(_OWN_PREFIXES)}
     return {**kept, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "AGNO_TELEMETRY": "false", "LITELLM_MASTER_KEY": KEY}
 

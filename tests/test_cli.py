@@ -198,7 +198,8 @@ class TestKeys:
 
     def test_a_key_has_what_is_asked_for(self) -> None:
         limits = ("--model", "agno/*", "--model", "x", "--rpm", "5", "--expires", "2090-01-01")
-        self.run("add", "--user", "ada", "--alias", "a", "--team", "t", *limits)
+        budget = ("--budget", "2.5", "--budget-duration", "30d")
+        self.run("add", "--user", "ada", "--alias", "a", "--team", "t", *limits, *budget)
         (listed,) = json.loads(self.run("list", "--json"))
         del listed["hash"]
         assert listed == {
@@ -208,6 +209,8 @@ class TestKeys:
             "models": ["agno/*", "x"],
             "rpm": 5,
             "expires": "2090-01-01T00:00:00Z",
+            "budget": 2.5,
+            "budget_duration": "30d",
         }
 
     def test_a_key_goes_by_alias_or_hash(self) -> None:

@@ -18,7 +18,7 @@ ROOT = Path(agentllm.__file__).parent
 
 BASE = ("core", "errors", "settings")
 MIDDLE = ("keys", "conversations", "idempotency", "catalog", "runtimes", "llm", "hotswap", "agents")
-TOP = ("gateway", "cli", "cli_hotswap", "cli_sessions", "durable", "a2a")
+TOP = ("gateway", "cli", "cli_cost", "cli_hotswap", "cli_sessions", "durable", "a2a")
 
 OWNERS = {
     "litellm": ("gateway", "llm"),
@@ -155,7 +155,7 @@ def test_what_is_imported_first_imports_only_the_base(module: str) -> None:
         if found.module == module
         and found.at_import
         and within(found.target, ("agentllm",))
-        and not within(found.target, ours(*BASE, "cli_hotswap", "cli_sessions"))
+        and not within(found.target, ours(*BASE, "cli_cost", "cli_hotswap", "cli_sessions"))
     ] == []
 
 

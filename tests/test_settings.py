@@ -28,6 +28,7 @@ def test_a_fresh_machine_needs_no_setting() -> None:
     assert settings.show_work is False
     assert settings.fetch_urls is False
     assert settings.keys is None
+    assert settings.proxy_config is None
     assert settings.trusted_frontends == ("master",)
     assert settings.openwebui_jwt_secret is None
     assert settings.public_url is None
@@ -38,6 +39,7 @@ def test_a_fresh_machine_needs_no_setting() -> None:
     [
         ("data_dir", "/var/lib/agentllm", Path("/var/lib/agentllm")),
         ("keys", "/etc/agentllm/keys.yaml", Path("/etc/agentllm/keys.yaml")),
+        ("proxy_config", "/etc/agentllm/proxy.yaml", Path("/etc/agentllm/proxy.yaml")),
         ("model", "gemini/gemini-2.5-pro", "gemini/gemini-2.5-pro"),
         ("task_model", "gemini-2.5-flash", "gemini-2.5-flash"),
         ("swap_models", "gemini-2.5-flash, openai/*,offline", ("gemini-2.5-flash", "openai/*", "offline")),

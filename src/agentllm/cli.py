@@ -1,4 +1,4 @@
-"""The command line: `agentllm serve`, `agents`, `adk-cards`, `hotswap`, `keys …` and `sessions …`."""
+"""The command line: `agentllm serve`, `agents`, `adk-cards`, `cost`, `hotswap`, `keys …` and `sessions …`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from dotenv import load_dotenv
 
-from agentllm import cli_hotswap, cli_sessions
+from agentllm import cli_cost, cli_hotswap, cli_sessions
 from agentllm.errors import ConfigurationError
 from agentllm.settings import TEST_KEY, Settings, load_settings
 
@@ -27,6 +27,7 @@ keys_app = typer.Typer(
 app.add_typer(keys_app, name="keys")
 app.add_typer(cli_sessions.app, name="sessions")
 app.command("hotswap")(cli_hotswap.hotswap)
+app.command("cost")(cli_cost.cost)
 
 
 def main() -> None:
@@ -103,12 +104,25 @@ def add_key(
     ] = None,
     rpm: Annotated[int | None, typer.Option(help="Requests a minute, in each worker of the proxy.")] = None,
     expires: Annotated[str | None, typer.Option(help="12h, 30d, 4w, or an ISO date or time in UTC.")] = None,
+    budget: Annotated[float | None, typer.Option(help="US dollars that its models may cost.")] = None,
+    budget_duration: Annotated[
+        str | None, typer.Option(help="The budget is for each span of that length: 12h, 30d, 4w. Default: for ever.")
+    ] = None,
 ) -> None:
     """Make a key and print it; it is shown this once, and only its hash is kept."""
     from agentllm.keys import KeyFile, make_key
 
     file = KeyFile(_keys_path())
-    secret, key = make_key(alias or user, user=user, team=team, models=model, rpm=rpm, expires=expires)
+    secret, key = make_key(
+        alias or user,
+        user=user,
+        team=team,
+        models=model,
+        rpm=rpm,
+        expires=expires,
+        budget=budget,
+        budget_duration=budget_duration,
+    )
     file.add(key)
     typer.echo(secret)
 

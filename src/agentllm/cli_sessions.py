@@ -56,7 +56,7 @@ def list_conversations(
     from agentllm.conversations.display import conversation_json, table
 
     wanted = _filter(caller=caller, agent=agent, session=session, older_than=older_than, newer_than=newer_than)
-    with _archive() as archive:
+    with open_archive() as archive:
         found = archive.conversations(wanted, most=limit + 1)
     if as_json:
         _print_json([conversation_json(conversation) for conversation in found[:limit]])
@@ -78,7 +78,7 @@ def show(
     """Show a conversation: its turns as a tree, with their times, status and texts."""
     from agentllm.conversations.display import conversation_json, tree, turn_json
 
-    with _archive() as archive:
+    with open_archive() as archive:
         found = _one(archive, conversation)
         turns = archive.turns(found.id)
     if as_json:
@@ -105,7 +105,7 @@ def export(
 
     if all_branches and branch is not None:
         raise ConfigurationError("--branch and --all-branches exclude each other. Give one of them.")
-    with _archive() as archive:
+    with open_archive() as archive:
         found = _one(archive, conversation)
         turns = [dated.turn for dated in archive.turns(found.id)]
     if branch is not None and branch not in (turn.id for turn in turns):
@@ -140,7 +140,7 @@ def delete(
         raise ConfigurationError(
             "Say what to delete: either ids, or --caller, --agent, --session, --older-than or --newer-than."
         )
-    with _archive() as archive:
+    with open_archive() as archive:
         if conversations:
             found = list({one.id: one for one in (_one(archive, prefix) for prefix in conversations)}.values())
         else:
@@ -164,8 +164,8 @@ def prune(
     days = load_settings().retention_days
     if older_than is None and days is None:
         raise ConfigurationError("Say how old: give --older-than, or set AGENTLLM_RETENTION_DAYS.")
-    before = _moment("--older-than", older_than if older_than is not None else f"{days}d")
-    with _archive() as archive:
+    before = moment("--older-than", older_than if older_than is not None else f"{days}d")
+    with open_archive() as archive:
         deleted = _nothing()
         while (batch := archive.prune(before, most=BATCH)).conversations:
             deleted += batch
@@ -173,7 +173,8 @@ def prune(
 
 
 @contextmanager
-def _archive() -> Iterator[Archive]:
+def open_archive() -> Iterator[Archive]:
+    """What is stored where the settings say; a store that fails ends the command with status 1."""
     from agentllm.conversations.archive import Archive
     from agentllm.conversations.urls import store_url
 
@@ -190,8 +191,8 @@ def _filter(*, older_than: str | None, newer_than: str | None, **exactly: str | 
 
     return Filter(
         **exactly,
-        older_than=None if older_than is None else _moment("--older-than", older_than),
-        newer_than=None if newer_than is None else _moment("--newer-than", newer_than),
+        older_than=None if older_than is None else moment("--older-than", older_than),
+        newer_than=None if newer_than is None else moment("--newer-than", newer_than),
     )
 
 
@@ -210,16 +211,21 @@ def _owner(archive: Archive, caller: str) -> str:
     return named[0]
 
 
-def _moment(option: str, text: str) -> datetime:
+def moment(option: str, text: str) -> datetime:
+    """The moment that `text` names: hours, days or weeks ago (`12h`, `30d`, `4w`) or an ISO date or time in UTC.
+
+    Raises:
+        ConfigurationError: it is neither, or before 1970; the message names `option`.
+    """
     span = re.fullmatch(r"(\d{1,6})([hdw])", text)
     try:
-        moment = datetime.now(UTC) - int(span[1]) * _SPANS[span[2]] if span else datetime.fromisoformat(text)
-        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        found = datetime.now(UTC) - int(span[1]) * _SPANS[span[2]] if span else datetime.fromisoformat(text)
+        found = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ConfigurationError(f"{option} {text!r} is no time. {FORMS}") from None
-    if moment.year < FIRST_YEAR:
+    if found.year < FIRST_YEAR:
         raise ConfigurationError(f"{option} {text!r} is before the year {FIRST_YEAR}. {FORMS}")
-    return moment
+    return found
 
 
 def _one(archive: Archive, prefix: str) -> Conversation:

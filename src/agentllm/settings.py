@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     show_work: bool = False
     """Whether clients other than Open WebUI read of an agent's work in lines of reasoning."""
 
+    proxy_config: Path | None = None
+    """The proxy's configuration, whose models are asked where no proxy runs; None is `./proxy_config.yaml`, if any."""
+
     keys: Path | None = None
     """The YAML file of keys for a proxy without a database; None lets the master key in alone."""
 
@@ -84,7 +87,7 @@ class Settings(BaseSettings):
     openwebui_jwt_secret: SecretStr | None = Field(default=None, min_length=16)
     """What trusted front ends sign `X-OpenWebUI-User-Jwt` with; None refuses such tokens."""
 
-    @field_validator("data_dir", "keys")
+    @field_validator("data_dir", "keys", "proxy_config")
     @classmethod
     def _expand_home(cls, value: Path | None) -> Path | None:
         return value and value.expanduser()

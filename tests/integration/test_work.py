@@ -76,7 +76,7 @@ def statuses(events: list[Any]) -> list[dict[str, Any]]:
 def work_in(chunks: list[Any]) -> list[dict[str, Any]]:
     """The neutral work in the chunks of an SDK."""
     fields = [getattr(chunk.choices[0].delta, "provider_specific_fields", None) for chunk in chunks if chunk.choices]
-    return [one["agentllm_work"] for one in fields if one]
+    return [one["agentllm_work"] for one in fields if one and "agentllm_work" in one]
 
 
 def streamed(proxy: Proxy, model: str) -> list[Any]:
@@ -170,7 +170,8 @@ def test_a_workflow_answers_with_its_last_step_s_words_and_its_steps_are_seen(
         assert [item["type"] for item in items(events)] == ["function_call", "function_call_output"]
     else:
         deltas = [e["choices"][0]["delta"] for e in events if isinstance(e, dict) and e.get("choices")]
-        work = [d["provider_specific_fields"]["agentllm_work"] for d in deltas if "provider_specific_fields" in d]
+        fields = [delta.get("provider_specific_fields") or {} for delta in deltas]
+        work = [one["agentllm_work"] for one in fields if "agentllm_work" in one]
         assert [(one["name"], one["status"]) for one in work if one["kind"] == "step"] == [
             ("draft", "started"),
             ("draft", "finished"),

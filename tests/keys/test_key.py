@@ -52,6 +52,11 @@ class TestMaking:
             ("ada", {"rpm": 0}, "rpm"),
             ("ada", {"rpm": 1_000_001}, "1000000"),
             ("ada", {"models": [""]}, "models"),
+            ("ada", {"budget": 0}, "budget"),
+            ("ada", {"budget": float("nan")}, "budget"),
+            ("ada", {"budget": 1, "budget_duration": "1y"}, "'1y'"),
+            ("ada", {"budget": 1, "budget_duration": "0d"}, "'0d'"),
+            ("ada", {"budget_duration": "30d"}, "budget_duration"),
             ("ada", {"expires": "soon"}, "'soon'"),
             ("ada", {"expires": "0d"}, "'0d'"),
             ("ada", {"expires": "2020-01-01"}, "'2020-01-01'"),
@@ -123,7 +128,24 @@ class TestModels:
 def test_the_table_has_a_line_for_each_key_and_says_what_has_expired() -> None:
     keys = [a_key(user="ada", models=["agno/*", "x"], rpm=5, expires=NOW), a_key(alias="b", team="t")]
     header, first, second = table(keys, NOW).splitlines()
-    assert header.split() == ["ALIAS", "HASH", "USER", "TEAM", "MODELS", "RPM", "EXPIRES"]
-    assert first.split() == ["ada", "a" * 12, "ada", "-", "agno/*,x", "5", NOW.isoformat(), "(expired)"]
-    assert second.split() == ["b", "a" * 12, "-", "t", "all", "-", "-"]
+    assert header.split() == ["ALIAS", "HASH", "USER", "TEAM", "MODELS", "RPM", "BUDGET", "EXPIRES"]
+    assert first.split() == ["ada", "a" * 12, "ada", "-", "agno/*,x", "5", "-", NOW.isoformat(), "(expired)"]
+    assert second.split() == ["b", "a" * 12, "-", "t", "all", "-", "-", "-"]
     assert table([], NOW).split() == header.split()
+
+
+@pytest.mark.parametrize(
+    ("duration", "hours"), [("12h", 12), ("30d", 30 * 24), ("4w", 4 * 7 * 24)], ids=["hours", "days", "weeks"]
+)
+def test_a_budget_counts_what_was_spent_within_its_time(duration: str, hours: int) -> None:
+    key = a_key(budget=5, budget_duration=duration)
+    assert key.budget_began(NOW) == NOW - timedelta(hours=hours)
+
+
+def test_a_budget_without_a_time_is_for_ever() -> None:
+    assert a_key(budget=5).budget_began(NOW) is None
+
+
+def test_the_table_shows_budgets() -> None:
+    keys = [a_key(budget=2.5, budget_duration="30d"), a_key(alias="bob", budget=100), a_key(alias="cyd")]
+    assert [line.split()[6] for line in table(keys, NOW).splitlines()] == ["BUDGET", "$2.5/30d", "$100", "-"]

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from agentllm.conversations.database import BUSY_SECONDS, make_engine, reason
 from agentllm.conversations.reader import stored_turn
 from agentllm.conversations.records import Status, StoredTurn
 from agentllm.conversations.schema import RUNNING, answers, check, conversations, turns
+from agentllm.conversations.spend import By, Total, totals
 from agentllm.errors import ConfigurationError, StoreUnavailable
 
 T = TypeVar("T")
@@ -52,6 +53,11 @@ class Filter:
     newer_than: datetime | None = None
 
 
+def owner_line(caller: Sequence[str]) -> str:
+    """A `core.Caller.principal` in one line, as `user:ada` or `front-end:webui end-user:42`."""
+    return " ".join(f"{kind}:{name}" for kind, name in zip(caller[::2], caller[1::2], strict=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """A stored conversation, without what was said in it.
@@ -71,8 +77,7 @@ class Conversation:
     @property
     def owner(self) -> str:
         """The caller in one line, as `user:ada` or `front-end:webui end-user:42`."""
-        kinds, names = self.caller[::2], self.caller[1::2]
-        return " ".join(f"{kind}:{name}" for kind, name in zip(kinds, names, strict=True))
+        return owner_line(self.caller)
 
     @property
     def turns(self) -> int:
@@ -188,6 +193,15 @@ class Archive:
         old = sa.select(answers.c.key).where(answers.c.created < int(before.timestamp())).limit(most)
         query = answers.delete().where(answers.c.key.in_(old))
         return self._write(lambda connection: connection.execute(query).rowcount)
+
+    def totals(self, by: By, *, since: datetime | None = None, until: datetime | None = None) -> list[Total]:
+        """What the calls of models cost that ended from `since` on and before `until`, the dearest first.
+
+        Callers are named as `owner_line` does.
+        """
+        with self._reading() as connection:
+            found = list(totals(connection, by, since=since, until=until))
+        return [replace(one, name=owner_line(json.loads(one.name or "[]"))) if by == "caller" else one for one in found]
 
     def scrub(self) -> bool:
         """Have SQLite take what was deleted out of its files too: it overwrote it, but keeps a log of pages before.

@@ -39,7 +39,7 @@ MOST_TOGETHER = 64
 """Pieces of work in one transaction."""
 
 SOON = 0.25
-"""Seconds within which work that no one waits for is done."""
+"""Seconds within which work that no one waits for is done, where nothing else is said."""
 
 _PAUSE = 0.05
 
@@ -75,9 +75,12 @@ class Database:
             if watch is not None:
                 watch.cancel()
 
-    def run_soon(self, work: Work[object]) -> None:
-        """Do `work` within `SOON` seconds, if the database can be reached; nothing is said if it cannot."""
-        self._add(Job(work, 0.0))
+    def run_soon(self, work: Work[object], *, within: float = SOON, patience: float = 0.0) -> None:
+        """Do `work` within so many seconds, if the database can be reached; only the log says if it cannot.
+
+        It is tried again for `patience` seconds, in which other work waits as well.
+        """
+        self._add(Job(work, patience, within=within))
 
     def close(self) -> None:
         """Do what is still asked for, and let go of the database; waits at most a few seconds."""
@@ -95,7 +98,7 @@ class Database:
                 self._thread = threading.Thread(target=self._serve, name="agentllm-store", daemon=True)
                 self._thread.start()
             self._jobs.append(job)
-            if job.future is not None or len(self._jobs) == 1:
+            if job.due_at <= min(other.due_at for other in self._jobs):
                 self._wakes.notify()
 
     def _serve(self) -> None:
@@ -110,7 +113,7 @@ class Database:
         """The next pieces of work; none where the thread is to end, which takes no more from then on."""
         with self._wakes:
             while not self._is_urgent():
-                waited = self._jobs[0].asked_at + SOON - time.monotonic() if self._jobs else None
+                waited = self._due_at() - time.monotonic() if self._jobs else None
                 self._wakes.wait(waited)
             jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), MOST_TOGETHER))]
             if not jobs:
@@ -118,9 +121,10 @@ class Database:
             return jobs
 
     def _is_urgent(self) -> bool:
-        if self._closing or any(job.future is not None for job in self._jobs):
-            return True
-        return bool(self._jobs) and time.monotonic() - self._jobs[0].asked_at >= SOON
+        return self._closing or (bool(self._jobs) and time.monotonic() >= self._due_at())
+
+    def _due_at(self) -> float:
+        return min(job.due_at for job in self._jobs)
 
 
 def make_engine(url: sa.URL) -> sa.Engine:

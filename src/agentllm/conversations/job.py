@@ -28,15 +28,23 @@ UNAVAILABLE = "The conversation could not be stored: its store is not available.
 
 @dataclass(slots=True, eq=False)
 class Job(Generic[T]):
-    """A piece of work for the database, and who waits for it; `asked_at` is by `time.monotonic`."""
+    """A piece of work for the database, to be done `within` seconds, and who waits for it.
+
+    `asked_at` is by `time.monotonic`.
+    """
 
     work: Work[T]
     patience: float
+    within: float = 0.0
     asked_at: float = field(default_factory=time.monotonic)
     loop: asyncio.AbstractEventLoop | None = None
     future: asyncio.Future[T] | None = None
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _state: Literal["waiting", "under way", "withdrawn"] = "waiting"
+
+    @property
+    def due_at(self) -> float:
+        return self.asked_at + self.within
 
     @property
     def is_withdrawn(self) -> bool:

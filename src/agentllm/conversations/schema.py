@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from agentllm.errors import ConfigurationError
 
-VERSION = "0005"
+VERSION = "0006"
 """The version of the tables below: the newest step in `migrations/versions`."""
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
@@ -70,6 +70,23 @@ turns = sa.Table(
     sa.Index("turns_running", "conversation", sqlite_where=RUNNING, postgresql_where=RUNNING),
     sqlite_autoincrement=True,  # else the id of a deleted turn would be given again, and its late end written there
 )
+
+spend = sa.Table(
+    "spend",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("agent", sa.Text),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("caller", sa.Text, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("prompt_tokens", sa.BigInteger, nullable=False),
+    sa.Column("completion_tokens", sa.BigInteger, nullable=False),
+    sa.Column("cost", sa.Double),
+    sa.Index("spend_by_key", "key", "at"),
+    sa.Index("spend_by_time", "at"),
+)
+"""What `agentllm.conversations.spend` notes of each call of a model; costs are in US dollars, times in UTC."""
 
 answers = sa.Table(
     "answers",

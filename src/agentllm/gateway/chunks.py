@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from litellm.types.utils import (
@@ -40,6 +40,12 @@ from agentllm.gateway.work import WORK, work_fields
 
 Chunk = GenericStreamingChunk | ModelResponseStream
 
+FREE = 0.0
+"""What an answer costs for LiteLLM: the calls that it is made of are counted themselves, for the same key."""
+
+MODEL = "agentllm_model"
+"""The key in `provider_specific_fields`: the model that wrote the answer, as LiteLLM names it."""
+
 
 class _IdentifiedChunk(dict[str, object]):
     """A `GenericStreamingChunk` with the answer's id, which LiteLLM takes from a chunk that has one.
@@ -52,10 +58,14 @@ class _IdentifiedChunk(dict[str, object]):
 
 @dataclass(slots=True)
 class Answer:
-    """One answer being sent: all its chunks carry one id, and the first its time of creation in Unix seconds."""
+    """One answer being sent: all its chunks carry one id, and the first its time of creation in Unix seconds.
+
+    `shows_model` is whether its form has a place for the model that wrote it.
+    """
 
     model: str
     id: str
+    shows_model: bool = False
     created: int = field(default_factory=lambda: int(time.time()))
     _last_text: str = ""
     _images: int = 0
@@ -64,13 +74,17 @@ class Answer:
     async def chunks(self, events: AsyncIterator[Event]) -> AsyncGenerator[Chunk, None]:
         """The events of one turn as chunks; usage stands before the finish chunk, as LiteLLM loses it otherwise."""
         async for event in events:
-            if isinstance(event, Finished) and not self._is_begun:
-                yield self._delta(content="")
+            if isinstance(event, Finished) and (not self._is_begun or self.fields(event)):
+                yield self._delta(content="", provider_specific_fields=self.fields(event))
             if isinstance(event, ClientCalls):
                 for index, call in enumerate(event.calls):  # LiteLLM's /v1/messages reads one call of a chunk
                     yield self._delta(tool_calls=[{"index": index, **_tool_call(call)}])
             elif (chunk := self._chunk(event)) is not None:
                 yield chunk
+
+    def fields(self, end: Finished) -> dict[str, Any] | None:
+        """What clients are told of the answer at its end, beside what OpenAI's API has."""
+        return {MODEL: end.model} if self.shows_model and end.model else None
 
     def _chunk(self, event: Event) -> Chunk | None:
         """None for calls, which are a chunk each, and for questions, which are put into words or calls before."""
@@ -104,7 +118,7 @@ class Answer:
             text=text,
             is_finished=finish is not None,
             finish_reason=finish or "",
-            usage=None if usage is None else litellm_usage(usage).model_dump(exclude_none=True),
+            usage=None if usage is None else litellm_usage(replace(usage, cost=FREE)).model_dump(exclude_none=True),
             index=0,
             tool_use=None,
         )
@@ -133,7 +147,7 @@ async def of_one_time(chunks: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
 
 async def whole_answer(events: AsyncIterator[Event], response: ModelResponse, answer: Answer) -> ModelResponse:
     """`response` filled with the events of one turn."""
-    text, reasoning, usage, reason = "", "", Usage(), "stop"
+    text, reasoning, usage, end = "", "", Usage(), Finished("stop")
     calls: list[dict[str, Any]] = []
     images: list[Any] = []
     work: list[dict[str, Any]] = []
@@ -146,7 +160,7 @@ async def whole_answer(events: AsyncIterator[Event], response: ModelResponse, an
         elif isinstance(event, Usage):
             usage = event
         elif isinstance(event, Finished):
-            reason = event.reason
+            end = event
         elif isinstance(event, ClientCalls):
             calls = [_tool_call(call) for call in event.calls]
         elif isinstance(event, Work):
@@ -161,12 +175,13 @@ async def whole_answer(events: AsyncIterator[Event], response: ModelResponse, an
         reasoning_content=reasoning or None,
         tool_calls=calls or None,
         images=images or None,
-        provider_specific_fields={WORK: work} if work else None,
+        provider_specific_fields={**({WORK: work} if work else {}), **(answer.fields(end) or {})} or None,
         **audio,
     )
     response.id, response.created, response.model = answer.id, answer.created, answer.model
-    response.choices = [Choices(finish_reason=reason, index=0, message=message)]
+    response.choices = [Choices(finish_reason=end.reason, index=0, message=message)]
     response.usage = litellm_usage(usage)  # type: ignore[attr-defined]  # LiteLLM sets it this way
+    response._hidden_params["response_cost"] = FREE
     return response
 
 
@@ -193,8 +208,9 @@ def _image(url: str, index: int) -> dict[str, Any]:
 
 
 def litellm_usage(usage: Usage) -> LiteLLMUsage:
-    """`usage` in OpenAI's form."""
+    """`usage` in OpenAI's form, and its cost as LiteLLM tells it."""
     return LiteLLMUsage(
+        cost=usage.cost,
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
         total_tokens=usage.prompt_tokens + usage.completion_tokens,

@@ -15,6 +15,7 @@ from agentllm.errors import (
     AgentFailed,
     AgentLLMError,
     AuthenticationFailed,
+    BudgetExceeded,
     InvalidRequest,
     MalformedAnswer,
     ModelFailed,
@@ -86,7 +87,10 @@ def _make(error: AgentLLMError, model: str) -> Exception:
         return made
     if error.status in _NEEDS_RESPONSE:
         kwargs["response"] = httpx.Response(error.status, request=httpx.Request("POST", "https://agentllm.invalid"))
-    return cls(**kwargs)
+    found = cls(**kwargs)
+    if isinstance(error, BudgetExceeded):
+        found.type = error.type  # type: ignore[attr-defined]  # LiteLLM's word for the status is that of rate limits
+    return found
 
 
 class FailedCalls:

@@ -13,12 +13,15 @@ from litellm.types.utils import ModelResponse
 
 from agentllm.catalog import Catalog
 from agentllm.conversations import Conversations
+from agentllm.conversations.spend import Spend
 from agentllm.core import Agent, Event, Finished, Runtime, Text, Turn, Usage
 from agentllm.errors import AgentUnavailable, RunTimedOut
+from agentllm.gateway.accounts import Accounts
 from agentllm.gateway.answer_ids import ANSWER_ID_PREFIX
 from agentllm.gateway.bridge import HomeLoop
 from agentllm.gateway.chunks import Answer, Chunk, whole_answer
 from agentllm.gateway.coalesce import coalesce
+from agentllm.gateway.costs import Costs
 from agentllm.gateway.failures import FailedCalls, as_ours, to_litellm
 from agentllm.gateway.fetch import Fetcher
 from agentllm.gateway.openwebui_work import shows_work
@@ -29,6 +32,7 @@ from agentllm.gateway.tasks import run_task
 from agentllm.gateway.work import hiding_work, with_lines
 from agentllm.hotswap.swapping import Swapping, keeps_its_models
 from agentllm.idempotency import Idempotency, Run
+from agentllm.llm.accounts import ACCOUNT
 from agentllm.llm.router import CALLER_METADATA
 from agentllm.runtimes.links import links_in_words
 from agentllm.runtimes.questions import Asking
@@ -55,6 +59,8 @@ class AgentHandler(CustomLLM):
         fetcher: Fetcher | None = None,
         show_work: bool = False,
         swap_models: tuple[str, ...] | None = None,
+        costs: Costs | None = None,
+        accounts: Accounts | None = None,
     ) -> None:
         super().__init__()
         self._catalog = catalog
@@ -65,8 +71,15 @@ class AgentHandler(CustomLLM):
         self._fetcher = fetcher
         self._show_work = show_work
         self._swap_models = swap_models
+        self._costs = costs or Costs()
+        self._accounts = accounts or Accounts(Spend(conversations.store.database))
         self._idempotency = Idempotency.beside(conversations)
         self._failed = FailedCalls()
+
+    @property
+    def accounts(self) -> Accounts:
+        """Those of the callers."""
+        return self._accounts
 
     def completion(self, *args: Any, **kwargs: Any) -> ModelResponse:
         """A whole answer; blocks until it is there."""
@@ -89,7 +102,7 @@ class AgentHandler(CustomLLM):
     async def _answer(self, request: Request) -> ModelResponse:
         response: ModelResponse = request.kwargs["model_response"]
         try:
-            answer = Answer(request.agent, request.answer_id)
+            answer = Answer(request.agent, request.answer_id, request.is_chat)
             async with aclosing(self._events(request, answer, stream=False)) as events:
                 return await whole_answer(events, response, answer)
         except Exception as error:
@@ -97,7 +110,7 @@ class AgentHandler(CustomLLM):
 
     async def _chunks(self, request: Request) -> AsyncGenerator[Chunk, None]:
         try:
-            answer = Answer(request.agent, request.answer_id)
+            answer = Answer(request.agent, request.answer_id, request.is_chat)
             async with aclosing(coalesce(self._events(request, answer, stream=True))) as events:
                 async for chunk in answer.chunks(events):
                     yield chunk
@@ -122,6 +135,8 @@ class AgentHandler(CustomLLM):
             begun = await self._begin(request, answer, stream=stream)
             async with aclosing(self._showing_work(request, begun)) as events:
                 async for event in events:
+                    if isinstance(event, Usage):
+                        self._costs.note(request.call_id, event.cost)
                     yield event
         except Exception as error:
             failure = as_ours(error, request.agent)
@@ -167,7 +182,9 @@ class AgentHandler(CustomLLM):
             InvalidRequest: the Idempotency-Key is none; all else is raised when the events are read.
         """
         limit = self._run_timeout if limit is None else limit
-        CALLER_METADATA.set(request.caller_metadata)
+        account = self._accounts.open(agent.name, turn.caller)
+        ACCOUNT.set(account)
+        CALLER_METADATA.set({**request.caller_metadata, **account.metadata})
         policy, is_fixed = CallersPolicy(self._swap_models, request.key), keeps_its_models(agent.runtime)
 
         def run(runtime: Runtime) -> AsyncGenerator[Event, None]:

@@ -13,9 +13,11 @@ from litellm.router import Router
 
 from agentllm.catalog import Catalog
 from agentllm.errors import AgentLLMError, AgentUnavailable, InvalidRequest, UnknownAgent
+from agentllm.gateway.accounts import Accounts
 from agentllm.gateway.callers import caller_of
 from agentllm.gateway.chat_parts import prepare_parts
 from agentllm.gateway.chunks import of_one_time
+from agentllm.gateway.costs import Costs
 from agentllm.gateway.endpoints import give_headers, in_form, name_previous, prepare, refuse_call_for_answer
 from agentllm.gateway.failures import STREAM_HEADERS, mark
 from agentllm.gateway.families import is_of_an_agent
@@ -23,19 +25,24 @@ from agentllm.gateway.openwebui_work import shows_work, with_cards
 from agentllm.gateway.registration import is_served_here
 from agentllm.gateway.shapes import check_shape
 
+_NEVER_CACHED = {"no-cache": True, "no-store": True}
+"""LiteLLM's cache would give an agent's answer to whoever sends the same messages, without running it."""
+
 
 class AgentHooks(CustomLogger):
     """Callbacks of the proxy; LiteLLM calls them for the requests of all models."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, costs: Costs | None = None, accounts: Accounts | None = None) -> None:
         super().__init__()
         self._catalog = catalog
+        self._costs = costs or Costs()
+        self._accounts = accounts
 
     async def async_pre_call_hook(
         self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: Any
     ) -> None:
-        """Refuse callers whom a front end forwards in a way that is not to be believed, and answer for models
-        `agno/…` that the router does not know, which LiteLLM would call a bad request.
+        """Refuse callers whose budget is used up or whom a front end forwards in a way that is not to be believed, and
+        answer for models `agno/…` that the router does not know, which LiteLLM would call a bad request.
 
         Nothing reaches the router, so nothing cools down.
         """
@@ -44,12 +51,15 @@ class AgentHooks(CustomLogger):
         model = data.get("model")
         try:
             refuse_call_for_answer(data, call_type)
+            if self._accounts is not None and isinstance(user_api_key_dict, UserAPIKeyAuth):
+                await self._accounts.check(str(user_api_key_dict.api_key))
             if not is_served_here(proxy_server.llm_router, model):
                 return
             if isinstance(user_api_key_dict, UserAPIKeyAuth):
                 _check_caller(user_api_key_dict, data)
             self._check_model(str(model), proxy_server.llm_router)
             check_shape(data, call_type)
+            data["cache"] = dict(_NEVER_CACHED)
             prepare(data, call_type)
             prepare_parts(data, call_type)
         except AgentLLMError as error:
@@ -62,8 +72,9 @@ class AgentHooks(CustomLogger):
             self._catalog.called(model)
 
     async def async_post_call_success_hook(self, data: dict[str, Any], user_api_key_dict: Any, response: Any) -> None:
-        """Have a whole answer of /v1/responses name the one before it."""
+        """Have a whole answer of /v1/responses name the one before it, and one of any endpoint what it cost."""
         name_previous(response, data)
+        self._costs.tell(data.get("litellm_call_id"), response)
 
     async def async_post_call_failure_hook(
         self,
@@ -82,13 +93,14 @@ class AgentHooks(CustomLogger):
         another model's stream is given back as it is."""
         from litellm.proxy import proxy_server
 
+        call_id = str(request_data.get("litellm_call_id"))
         if (formed := in_form(response, user_api_key_dict, request_data)) is not None:
-            return formed
+            return self._costs.telling(call_id, formed)
         if not is_served_here(proxy_server.llm_router, request_data.get("model")):
             untouched: AsyncGenerator[Any, None] = response
             return untouched
         headers = (request_data.get("proxy_server_request") or {}).get("headers") or {}
-        chunks = of_one_time(response)
+        chunks = self._costs.telling(call_id, of_one_time(response))
         return with_cards(chunks) if shows_work(headers) else chunks
 
     async def async_post_call_response_headers_hook(

@@ -18,10 +18,13 @@ import litellm
 
 from agentllm.catalog import Catalog, load_catalog
 from agentllm.conversations import Conversations, open_conversations
+from agentllm.conversations.spend import Spend
 from agentllm.conversations.upkeep import keep_answers, keep_up
 from agentllm.gateway import auth
 from agentllm.gateway.a2a_routes import serve_a2a
+from agentllm.gateway.accounts import Accounts, SpendLogger
 from agentllm.gateway.bridge import HomeLoop
+from agentllm.gateway.costs import Costs
 from agentllm.gateway.families import provide
 from agentllm.gateway.fetch import Fetcher
 from agentllm.gateway.garbage import collect_between_steps
@@ -31,6 +34,7 @@ from agentllm.gateway.logs import hide_quotes
 from agentllm.gateway.model_cards import show_cards
 from agentllm.gateway.registration import keep_registered, why_not
 from agentllm.gateway.warmup import ask_once, rehearse
+from agentllm.keys import KeyRing
 from agentllm.llm.default import offline_notice
 from agentllm.settings import TEST_KEY, load_settings
 
@@ -57,9 +61,9 @@ def start_in_proxy() -> AgentHandler:
     """
     _show_log()
     hide_quotes()
-    _open_keys()
-    catalog, conversations, handler = _make(HomeLoop(asyncio.get_running_loop()))
-    litellm.logging_callback_manager.add_litellm_callback(AgentHooks(catalog))
+    costs = Costs()
+    catalog, conversations, handler = _make(HomeLoop(asyncio.get_running_loop()), costs, _open_keys())
+    litellm.logging_callback_manager.add_litellm_callback(AgentHooks(catalog, costs, handler.accounts))
     if os.environ.setdefault("LITELLM_MASTER_KEY", TEST_KEY) == TEST_KEY:
         log.warning(
             "The master key is the published test key. Set LITELLM_MASTER_KEY before others can reach the proxy."
@@ -93,13 +97,17 @@ def register() -> None:
     provide(handler)
 
 
-def _make(home: HomeLoop) -> tuple[Catalog, Conversations, AgentHandler]:
+def _make(
+    home: HomeLoop, costs: Costs | None = None, keys: KeyRing | None = None
+) -> tuple[Catalog, Conversations, AgentHandler]:
     settings = load_settings()
     os.environ.setdefault("AGNO_TELEMETRY", "false")
     if notice := offline_notice():
         log.warning(notice)
     conversations = open_conversations(settings)
     catalog = load_catalog(settings, why_not=why_not)
+    spend = Spend(conversations.store.database)
+    litellm.logging_callback_manager.add_litellm_callback(SpendLogger(spend))
     handler = AgentHandler(
         catalog,
         conversations,
@@ -109,15 +117,18 @@ def _make(home: HomeLoop) -> tuple[Catalog, Conversations, AgentHandler]:
         show_work=settings.show_work,
         swap_models=settings.swap_models,
         fetcher=Fetcher() if settings.fetch_urls else None,
+        costs=costs,
+        accounts=Accounts(spend, keys),
     )
     return catalog, conversations, handler
 
 
-def _open_keys() -> None:
+def _open_keys() -> KeyRing | None:
     if not os.environ.get("DATABASE_URL"):
-        auth.key_ring()
-    elif load_settings().keys is not None:
+        return auth.key_ring()
+    if load_settings().keys is not None:
         log.warning("AGENTLLM_KEYS is not read, because LiteLLM's own keys rule where DATABASE_URL is set. Unset one.")
+    return None
 
 
 def _show_log() -> None:

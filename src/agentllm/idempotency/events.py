@@ -31,7 +31,8 @@ from agentllm.errors import AgentFailed, AgentLLMError, InvalidRequest
 def to_json(events: Iterable[Event]) -> str:
     """`events` as ASCII text, with neighbouring pieces of text (or of reasoning) joined.
 
-    Of `Finished` only the reason is kept: what the turn adds to its conversation is stored there, and no client's.
+    Of `Finished` only the reason and the model are kept: what the turn adds to its conversation is stored there, and
+    no client's.
     """
     return json.dumps([_to_json(event) for event in joined(events)])
 
@@ -82,7 +83,7 @@ def _to_json(event: Event) -> tuple[str, Any]:
         case Reasoning(text):
             return "reasoning", text
         case Finished(reason):
-            return "finished", reason
+            return "finished", {"reason": reason, "model": event.model}
         case Shown(media, transcript):
             return "shown", {**_media_to_json(media), "transcript": transcript}
         case Usage():
@@ -102,7 +103,7 @@ def _from_json(kind: str, value: Any) -> Event:
         case "reasoning":
             return Reasoning(value)
         case "finished":
-            return Finished(value)
+            return Finished(**value)
         case "shown":
             return Shown(_media(value), value["transcript"])
         case "usage":

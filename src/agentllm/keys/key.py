@@ -9,7 +9,17 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from agentllm.errors import ConfigurationError
 from agentllm.settings import MASTER
@@ -44,6 +54,16 @@ def expiry(text: str, now: datetime) -> datetime:
     return moment.astimezone(UTC).replace(microsecond=0)
 
 
+def _span(text: str) -> timedelta:
+    return int(text[:-1]) * _SPANS[text[-1]]
+
+
+def _is_span(text: str) -> str:
+    if not re.fullmatch(r"[1-9]\d{0,3}[hdw]", text):
+        raise ValueError("it must be hours, days or weeks, as 12h, 30d or 4w")
+    return text
+
+
 def _not_reserved(name: str) -> str:
     if name in (MASTER, MASTER_USER, _DASHBOARD_TEAM) or HASH.fullmatch(name):
         raise ValueError("it has a meaning of its own; choose another name")
@@ -76,7 +96,8 @@ class Key(BaseModel):
     `alias` (1 to 128 letters, digits and `_.@+-`) and `hash` are unique in a file. `models` are
     names as in `/v1/models`, `*` in them stands for anything, and None is all. `rpm` is requests a
     minute, counted in each worker of the proxy; `expires` is the first moment at which the key is
-    no longer good.
+    no longer good. `budget` is US dollars for the models that are called with the key, within the
+    last `budget_duration` (`12h`, `30d`, `4w`) at any time, or for ever where there is none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -88,6 +109,19 @@ class Key(BaseModel):
     models: Annotated[tuple[Name, ...], Field(min_length=1, max_length=1_000)] | None = None
     rpm: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = None
     expires: Annotated[AwareDatetime, BeforeValidator(_at_midnight)] | None = None
+    budget: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] | None = None
+    budget_duration: Annotated[str, AfterValidator(_is_span)] | None = None
+
+    @field_validator("budget_duration")
+    @classmethod
+    def _needs_budget(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and info.data.get("budget") is None:
+            raise ValueError("it is the time of a budget, and there is none")
+        return value
+
+    def budget_began(self, now: datetime) -> datetime | None:
+        """From when on what is spent counts for the budget; None is for ever."""
+        return None if self.budget_duration is None else now - _span(self.budget_duration)
 
     def has_expired(self, now: datetime) -> bool:
         """Whether the key is no longer good at `now`, which has a time zone."""
@@ -109,10 +143,12 @@ def make_key(
     models: Sequence[str] | None = None,
     rpm: int | None = None,
     expires: str | None = None,
+    budget: float | None = None,
+    budget_duration: str | None = None,
 ) -> tuple[str, Key]:
     """A new API key, `sk-` and 32 random bytes in base64, and what is kept of it.
 
-    `expires` as in `expiry`.
+    `expires` as in `expiry`, `budget` and `budget_duration` as in `Key`.
 
     Raises:
         ConfigurationError: a value cannot be had; the message names it.
@@ -121,7 +157,17 @@ def make_key(
     try:
         moment = None if expires is None else expiry(expires, datetime.now(UTC))
         allowed = tuple(models) if models else None
-        key = Key(hash=hash_of(secret), alias=alias, user=user, team=team, models=allowed, rpm=rpm, expires=moment)
+        key = Key(
+            hash=hash_of(secret),
+            alias=alias,
+            user=user,
+            team=team,
+            models=allowed,
+            rpm=rpm,
+            expires=moment,
+            budget=budget,
+            budget_duration=budget_duration,
+        )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise ConfigurationError(f"{first['loc'][0]} {first['input']!r} cannot be: {first['msg']}.") from None
@@ -132,7 +178,7 @@ def make_key(
 
 def table(keys: Iterable[Key], now: datetime) -> str:
     """The keys as lines of columns, below a line of their names."""
-    rows = [("ALIAS", "HASH", "USER", "TEAM", "MODELS", "RPM", "EXPIRES"), *(_row(key, now) for key in keys)]
+    rows = [("ALIAS", "HASH", "USER", "TEAM", "MODELS", "RPM", "BUDGET", "EXPIRES"), *(_row(key, now) for key in keys)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
@@ -146,8 +192,15 @@ def _row(key: Key, now: datetime) -> tuple[str, ...]:
         key.team or "-",
         ",".join(key.models) if key.models else "all",
         str(key.rpm or "-"),
+        _budget(key),
         f"{expires} (expired)" if key.has_expired(now) else expires,
     )
+
+
+def _budget(key: Key) -> str:
+    if key.budget is None:
+        return "-"
+    return f"${key.budget:g}/{key.budget_duration}" if key.budget_duration else f"${key.budget:g}"
 
 
 def _as_regex(pattern: str) -> str:

@@ -52,6 +52,10 @@ class KeyRing:
                     log.error("The keys stay as they were before the last change: %s", error.message)
             return self._keys.get(hash_of(secret))
 
+    def with_hash(self, hash_: str) -> Key | None:
+        """The key of that hash among those that were read last; None if there is none."""
+        return self._keys.get(hash_)
+
     def _read(self) -> None:
         if self._version is None:
             log.warning("There is no file of keys %r, so only the master key is good.", str(self._path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -25,10 +26,16 @@ from agno.utils.message import normalize_tool_messages
 from pydantic import BaseModel
 
 from agentllm.core import Json
+from agentllm.errors import BudgetExceeded
+from agentllm.llm.accounts import check_account
+from agentllm.llm.costs import CACHED, cost_of
 from agentllm.llm.gemini import takes_tools_with_json
+from agentllm.llm.own_router import own_router
 
 if TYPE_CHECKING:
     from litellm.router import Router
+
+log = logging.getLogger("agentllm.llm")
 
 CALLER_METADATA: ContextVar[Mapping[str, Json] | None] = ContextVar("agentllm_caller_metadata", default=None)
 """What goes with every call as LiteLLM's `metadata`: the key, user and team that it is for."""
@@ -36,6 +43,9 @@ CALLER_METADATA: ContextVar[Mapping[str, Json] | None] = ContextVar("agentllm_ca
 _OPENAI_TOOL_KEYS = frozenset({"name", "description", "parameters", "strict"})
 _SIGNING_IN = ("github_copilot/", "chatgpt/")
 """Providers that LiteLLM signs in to before it says anything about their models."""
+
+_SILENCE = "Timeout on reading data from socket"
+"""What LiteLLM says, as of any broken connection, where a provider lets a stream wait for too long."""
 
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 _STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
@@ -51,8 +61,9 @@ class RouterModel(OpenAILike):
     """A model by its name in LiteLLM.
 
     `id` is a `model_name` of the proxy that this process runs, which then brings its fallbacks, retries,
-    limits and spend; where the proxy does not know it, or no proxy runs here, `id` is a LiteLLM model such as
-    `anthropic/claude-haiku-4-5`, asked directly and `num_retries` times again after a failure.
+    limits and spend; where no proxy runs here, of the file that would configure one. Where that does not
+    know it, `id` is a LiteLLM model such as `anthropic/claude-haiku-4-5`, asked directly and `num_retries`
+    times again after a failure.
 
     Only parameters that are set are sent. `request_params` are further arguments of
     `litellm.completion`; they win.
@@ -60,6 +71,7 @@ class RouterModel(OpenAILike):
     Raises (each of its four ways to call):
         ModelRateLimitError, ContextWindowExceededError, ModelAuthenticationError, ModelProviderError:
             what went wrong, with the provider's status code and words.
+        BudgetExceeded: a budget is used up; Agno's own errors would have it try again, or another model.
     """
 
     id: str = ""
@@ -109,8 +121,9 @@ class RouterModel(OpenAILike):
     ) -> Iterator[ModelResponse]:
         with self._provider_errors():
             request = self._request(messages, response_format, tools, tool_choice, compress_tool_results) | _STREAMED
-            for chunk in self._completion(request):
-                yield self._parse_provider_response_delta(_without_empty_choice(chunk))
+            stream = self._completion(request)
+            for chunk in stream:
+                yield self._parse_provider_response_delta(_as_sent(chunk, stream))
 
     async def ainvoke_stream(
         self,
@@ -127,12 +140,12 @@ class RouterModel(OpenAILike):
             stream = await self._acompletion(request)
             try:
                 async for chunk in stream:
-                    yield self._parse_provider_response_delta(_without_empty_choice(chunk))
+                    yield self._parse_provider_response_delta(_as_sent(chunk, stream))
             finally:
                 await stream.aclose()
 
     def _completion(self, request: dict[str, Any]) -> Any:
-        router = _proxy_router(self.id)
+        router = _router_for(self.id)
         if router is not None:
             return router.completion(**request)
         return _litellm().completion(**_direct(request, self.num_retries))
@@ -190,11 +203,11 @@ class RouterModel(OpenAILike):
                 {"id": call.id, "type": "function", "function": call.function.model_dump()}
                 for call in message.tool_calls or ()
             ],
-            response_usage=_metrics(response.get("usage")),
+            response_usage=_metrics(response),
         )
 
     def _parse_provider_response_delta(self, response_delta: Any) -> ModelResponse:
-        parsed = ModelResponse(response_usage=_metrics(response_delta.get("usage")))
+        parsed = ModelResponse(response_usage=_metrics(response_delta))
         if response_delta.choices:
             delta = response_delta.choices[0].delta
             parsed.content = delta.content
@@ -206,38 +219,47 @@ class RouterModel(OpenAILike):
     def _provider_errors(self) -> Iterator[None]:
         try:
             yield
-        except AgnoError:
+        except (AgnoError, BudgetExceeded):
             raise
         except Exception as error:
             raise self._as_agno_error(error) from error
 
-    def _as_agno_error(self, error: Exception) -> AgnoError:
+    def _as_agno_error(self, error: Exception) -> AgnoError | BudgetExceeded:
         from litellm import exceptions
 
         error = _cause(error)
+        if is_of_budget(error):
+            return _budget_exceeded(error)
         message = own_words(error)
         if isinstance(error, exceptions.AuthenticationError):
             return ModelAuthenticationError(message, model_name=self.name)
         if isinstance(error, exceptions.ContextWindowExceededError):
             return ContextWindowExceededError(message, model_name=self.name, model_id=self.id)
-        if isinstance(error, exceptions.BudgetExceededError | exceptions.RateLimitError):
+        if isinstance(error, exceptions.RateLimitError):
             return ModelRateLimitError(message, model_name=self.name, model_id=self.id)
         return ModelProviderError(message, status_of(error), model_name=self.name, model_id=self.id)
 
 
 async def acompletion(request: Mapping[str, Any], *, num_retries: int = 0) -> Any:
-    """LiteLLM's answer to a request, by the running proxy's router where it serves `request["model"]`.
+    """LiteLLM's answer to a request, by the router of the proxy's configuration where that serves `request["model"]`.
 
     Else LiteLLM asks the model directly, `num_retries` times again after a failure. With `stream` in the
     request this is an iterator of chunks, to be closed.
 
     Raises:
+        BudgetExceeded: a budget is used up, that of the caller whose turn runs or one of LiteLLM's.
         Exception: LiteLLM's own; `status_of` and `own_words` say what it means.
     """
-    router = _proxy_router(str(request["model"]))
-    if router is not None:
-        return await router.acompletion(**request)
-    return await _litellm().acompletion(**_direct(request, num_retries))
+    await check_account()
+    router = _router_for(str(request["model"]))
+    try:
+        if router is not None:
+            return await router.acompletion(**request)
+        return await _litellm().acompletion(**_direct(request, num_retries))
+    except Exception as error:
+        if is_of_budget(error):
+            raise _budget_exceeded(error) from error
+        raise
 
 
 def _direct(request: Mapping[str, Any], num_retries: int) -> dict[str, Any]:
@@ -249,12 +271,29 @@ def status_of(error: Exception) -> int:
     from litellm import exceptions
 
     error = _cause(error)
-    if isinstance(error, exceptions.Timeout):
+    if isinstance(error, exceptions.Timeout) or _SILENCE in str(error):
         return 504
     if isinstance(error, exceptions.BudgetExceededError):
         return 429
     status = getattr(error, "status_code", None)
     return status if isinstance(status, int) and status >= 400 else 502
+
+
+def is_of_budget(error: Exception) -> bool:
+    """Whether an error of LiteLLM is that a budget is used up: a key's, the proxy's, a provider's or a deployment's."""
+    from litellm import exceptions
+    from litellm.types.router import RouterErrors
+
+    crossed = RouterErrors.no_deployments_with_provider_budget_routing.value
+    return isinstance(error, exceptions.BudgetExceededError) or crossed in str(error)
+
+
+def _budget_exceeded(error: Exception) -> BudgetExceeded:
+    """LiteLLM's message names the operator's budgets and what is spent of them, which is not for clients."""
+    log.warning("LiteLLM refuses a model call: %s", own_words(error))
+    return BudgetExceeded(
+        "The budget for this language model is used up. Ask who runs this proxy for more, or choose another model."
+    )
 
 
 def own_words(error: Exception) -> str:
@@ -280,16 +319,16 @@ def _litellm() -> Any:
     return litellm
 
 
-def _proxy_router(model: str) -> Router | None:
-    """The router of the proxy that runs in this process, where it serves `model`."""
+def _router_for(model: str) -> Router | None:
+    """The router of the proxy that runs in this process, or where none does our own, if it serves `model`."""
     proxy = sys.modules.get("litellm.proxy.proxy_server")
-    router = proxy.llm_router if proxy is not None else None
+    router = proxy.llm_router if proxy is not None else own_router()
     return router if router is not None and router.get_model_list(model_name=model) else None
 
 
 def _behind(model: str) -> list[Mapping[str, Any]]:
     """LiteLLM's parameters, `model` among them, of each model that a call of `model` may go to."""
-    router = _proxy_router(model)
+    router = _router_for(model)
     deployments = router.get_model_list(model_name=model) if router is not None else None
     return [deployment["litellm_params"] for deployment in deployments or ()] or [{"model": model}]
 
@@ -315,15 +354,21 @@ def _openai_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
     return {**tool, "function": {key: value for key, value in function.items() if key in _OPENAI_TOOL_KEYS}}
 
 
-def _without_empty_choice(chunk: Any) -> Any:
-    """`chunk`, where it is LiteLLM's last one, with usage alone, as OpenAI sends it: without a choice."""
-    if chunk.get("usage") is not None and chunk.choices and chunk.choices[0].finish_reason is None:
-        chunk.choices = []
+def _as_sent(chunk: Any, stream: Any) -> Any:
+    """`chunk` of `stream`; LiteLLM's last one, with usage alone, as OpenAI sends it: without a choice.
+
+    What comes out of LiteLLM's cache costs nothing, which only the stream knows.
+    """
+    if (usage := chunk.get("usage")) is not None:
+        if chunk.choices and chunk.choices[0].finish_reason is None:
+            chunk.choices = []
+        if stream.custom_llm_provider == CACHED:
+            usage.cost = 0.0
     return chunk
 
 
-def _metrics(usage: Any) -> MessageMetrics | None:
-    if usage is None:
+def _metrics(response: Any) -> MessageMetrics | None:
+    if (usage := response.get("usage")) is None:
         return None
     prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
     return MessageMetrics(
@@ -332,4 +377,5 @@ def _metrics(usage: Any) -> MessageMetrics | None:
         total_tokens=usage.total_tokens or 0,
         cache_read_tokens=(prompt and prompt.cached_tokens) or 0,
         reasoning_tokens=(completion and completion.reasoning_tokens) or 0,
+        cost=cost_of(response),
     )

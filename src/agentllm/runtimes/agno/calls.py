@@ -31,6 +31,8 @@ class Calls:
         """What the call came to that began last, of whichever agent."""
         self.is_stopping = False
         """Whether what the models still say is for no one."""
+        self.cost: float | None = None
+        """What the calls whose price is known cost so far, in US dollars; None where no price is known."""
         self.reader: asyncio.Task[Any] | None = None
         """The task that reads the run, which is not to be stopped with it."""
         self.pictures: dict[str, Sequence[Image]] = {}
@@ -42,6 +44,11 @@ class Calls:
     def outcome_of(self, run_id: str | None) -> Outcome | None:
         """What the last model call of an agent's run came to; None where it made no call."""
         return self._outcomes.get(run_id) if run_id else None
+
+    def add_cost(self, cost: float | None) -> None:
+        """Count what a call cost, or a part of it."""
+        if cost is not None:
+            self.cost = (self.cost or 0.0) + cost
 
     def join(self) -> None:
         """Count the task that runs this to the run.
@@ -113,8 +120,10 @@ class AgentCalls:
         self._run_id: str | None = None
 
     @contextlib.contextmanager
-    def calling(self, model: str, run_id: str | None) -> Iterator[None]:
+    def calling(self, model: str, run_id: str | None, name: str | None = None) -> Iterator[None]:
         """A call of `model`; without a `run_id` it is one beside the others of the run that the agent is in.
+
+        `name` is what LiteLLM calls the model, None where it tells itself which one answers.
 
         Raises:
             CancelledError: the run is to stop.
@@ -126,6 +135,8 @@ class AgentCalls:
             outcome.model, outcome.error = model, None
         with self.of_run.calling(outcome, run_id), outcome.catching(model):
             yield
+        if run_id:
+            outcome.answered_by = name or outcome.noted_model
 
 
 class _Read(AsyncIterator[T]):

@@ -20,6 +20,7 @@ from agno.tools.function import FunctionCall
 from agentllm.llm import gemini
 from agentllm.llm.router import RouterModel
 from agentllm.llm.streams import openai_client
+from agentllm.runtimes.agno.bills import Bill
 from agentllm.runtimes.agno.calls import AgentCalls
 from agentllm.runtimes.agno.client_tools import left_to_client, without_flags
 from agentllm.runtimes.agno.media import drop_empty_texts, without_empty_text
@@ -133,8 +134,10 @@ class _Listening(Model):
             other, kwargs = await self._swapped.applied(self, kwargs)
             if other is not self:
                 return await self._swapped.whole(self, other, kwargs)
-        with self._agent_calls.calling(self.id, _run_of(kwargs)), self._asked(kwargs) as (model, asked):
+        with self._asked(kwargs) as (model, asked), self._billed(model, kwargs) as bill:
+            await bill.check()
             response = await super(_Listening, model).ainvoke(*args, **asked)  # type: ignore[safe-super]  # the real model's
+            bill.add(response.response_usage)
         if response.images and (message := kwargs.get("assistant_message")) is not None:
             self._agent_calls.of_run.pictures[message.id] = response.images
         return response
@@ -147,8 +150,10 @@ class _Listening(Model):
                     yield response
                 return
         run = self._agent_calls.of_run
-        with self._agent_calls.calling(self.id, _run_of(kwargs)), self._asked(kwargs) as (model, asked):
+        with self._asked(kwargs) as (model, asked), self._billed(model, kwargs) as bill:
+            await bill.check()
             async for response in super(_Listening, model).ainvoke_stream(*args, **asked):  # type: ignore[safe-super]
+                bill.add(response.response_usage)
                 if not run.is_stopping:
                     yield response
             run.join()
@@ -167,6 +172,13 @@ class _Listening(Model):
                 yield paused
         async for event in super().arun_function_calls(own, *args, **kwargs):
             yield event
+
+    @contextlib.contextmanager
+    def _billed(self, model: Model, arguments: dict[str, Any]) -> Iterator[Bill]:
+        """A call of `model` with these arguments, and what it costs."""
+        bill = Bill(model, self._agent_calls.of_run)
+        with self._agent_calls.calling(model.id, _run_of(arguments), bill.model), bill.charged():
+            yield bill
 
     @contextlib.contextmanager
     def _asked(self, arguments: dict[str, Any]) -> Iterator[tuple[_Listening, dict[str, Any]]]:

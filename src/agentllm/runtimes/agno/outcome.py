@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from agno.exceptions import AgnoError
 
 from agentllm.core import FinishReason
-from agentllm.errors import ModelFailed
+from agentllm.errors import AgentLLMError, BudgetExceeded, ModelFailed
+from agentllm.llm.costs import model_of
 
 # The words of OpenAI, Gemini, Anthropic and Ollama for an answer that did not end by itself.
 _LENGTH = frozenset({"length", "max_tokens", "model_context_window_exceeded"})
@@ -37,6 +38,10 @@ class Outcome:
     open_answer: bool = False
     """Whether an answer in OpenAI's format began and has not finished."""
     error: Exception | None = None
+    answered_by: str | None = None
+    """The model that wrote the last answer, as LiteLLM names it."""
+    noted_model: str | None = None
+    """What LiteLLM says of which model that is: after a fallback not the one that was asked."""
 
     @contextlib.contextmanager
     def catching(self, model: str) -> Iterator[None]:
@@ -63,14 +68,15 @@ class Outcome:
         if found is not None:
             self.finish_reason = str(getattr(found, "name", found))
             self.open_answer = False
+            self.noted_model = model_of(response)
         elif choices:
             self.finish_reason = None
             self.open_answer = True
 
-    def failure(self) -> ModelFailed | None:
+    def failure(self) -> AgentLLMError | None:
         """The error that a client is told, where the last model call failed."""
-        if self.error is None:
-            return None
+        if self.error is None or isinstance(self.error, BudgetExceeded):
+            return self.error
         status = self.error.status_code if isinstance(self.error, AgnoError) else 502
         detail = " ".join(str(self.error).split()) or type(self.error).__name__
         return ModelFailed(f"The language model {self.model!r} failed: {detail[:500]}", status=status)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeAlias
 
-from agno.metrics import ModelMetrics
+from agno.metrics import BaseMetrics
 from agno.run import agent as agent_events
 from agno.run import team as team_events
 from agno.run import workflow as workflow_events
@@ -18,6 +20,7 @@ from pydantic import BaseModel
 
 from agentllm.core import JsonObject, Turn, Usage
 from agentllm.errors import AgentFailed, AgentLLMError, InvalidRequest, ModelFailed
+from agentllm.llm.costs import model_name, price
 from agentllm.runtimes.agno.outcome import Outcome
 
 log = logging.getLogger("agentllm.agno")
@@ -59,18 +62,32 @@ def usage_of_call(event: ModelAnswered) -> Usage:
     return _usage(event, event.model_provider)
 
 
+def usage_of_metrics(metrics: BaseMetrics, provider: str, model: str) -> Usage:
+    """The tokens that Agno counted of a model of one of its classes, and what they cost.
+
+    Where Agno was not told that, it is what LiteLLM's table has for the model.
+    """
+    usage = _usage(metrics, provider)
+    return replace(usage, cost=price(model_name(provider, model), usage) if metrics.cost is None else metrics.cost)
+
+
 def usage_of_run(output: Output) -> Usage:
-    """The tokens of all model calls of a run, those of team members too."""
+    """The tokens and the cost of all model calls of a run, those of team members too."""
     usage = Usage()
     for of_kind in ((output.metrics and output.metrics.details) or {}).values():
         for metrics in of_kind:
-            usage += _usage(metrics, metrics.provider)
+            usage += usage_of_metrics(metrics, metrics.provider, metrics.id)
     for member in getattr(output, "member_responses", None) or ():
         usage += usage_of_run(member)
     return usage
 
 
-def _usage(counts: ModelAnswered | ModelMetrics, provider: str | None) -> Usage:
+def is_same(one: Usage, other: Usage) -> bool:
+    """Whether they tell the same tokens and cost, which may be summed in another order."""
+    return math.isclose(one.cost or 0.0, other.cost or 0.0) and replace(one, cost=other.cost) == other
+
+
+def _usage(counts: ModelAnswered | BaseMetrics, provider: str | None) -> Usage:
     """In OpenAI's way of counting, where what was thought is part of the completion; Google counts it beside."""
     reasoning = counts.reasoning_tokens or 0
     completion = (counts.output_tokens or 0) + (reasoning if provider == _GOOGLE else 0)

@@ -36,6 +36,7 @@ from agentllm.runtimes.agno.results import (
     ModelAnswered,
     Output,
     as_text,
+    is_same,
     raise_if_ended,
     raise_if_failed,
     raise_if_incomplete,
@@ -204,7 +205,7 @@ async def _run_streamed(run: _Run, turn: Turn, work: WorkOfRun) -> AsyncGenerato
     for exhibit in run.exhibits.of_output(output):
         yield exhibit
     raise_if_incomplete(so_far.text, run.outcome, is_paused=pause is not None, is_shown=run.exhibits.is_shown)
-    if (whole := usage_of_run(output)) != so_far.usage:
+    if not is_same(whole := usage_of_run(output), so_far.usage):
         yield whole
     for ending in _end(run, output, messages, pause):
         yield ending
@@ -213,13 +214,13 @@ async def _run_streamed(run: _Run, turn: Turn, work: WorkOfRun) -> AsyncGenerato
 def _end(run: _Run, output: Output, messages: tuple[Message, ...], pause: Pause | None) -> Iterator[Event]:
     state = state_to_keep(output.session_state)
     if pause is None:
-        yield Finished(run.outcome.reason, messages, state)
+        yield Finished(run.outcome.reason, messages, state, model=run.outcome.answered_by)
         return
     if pause.calls:
         yield ClientCalls(pause.calls)
     if pause.questions:
         yield Questions(pause.questions)
-    yield Finished("tool_calls", pause.messages, state, pause.pending)
+    yield Finished("tool_calls", pause.messages, state, pause.pending, model=run.outcome.answered_by)
 
 
 @dataclass(slots=True)
@@ -243,7 +244,7 @@ class _SoFar:
         self.tries.check(event, self.run.outcome)
         yield from self.run.exhibits.of_event(event)
         if isinstance(event, ModelAnswered):
-            self.usage += usage_of_call(event)
+            self.usage = replace(self.usage + usage_of_call(event), cost=self.run.calls.cost)
             yield self.usage
         elif getattr(event, "run_id", None) != self.turn.id or isinstance(event, _PAUSED):
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from agno.run.workflow import WorkflowCompletedEvent
@@ -55,7 +55,7 @@ async def run_workflow(
             for told in work.of(event):
                 yield told
             if isinstance(event, ModelAnswered):
-                usage += usage_of_call(event)
+                usage = replace(usage + usage_of_call(event), cost=calls.cost)
                 yield usage
             elif isinstance(event, WorkflowCompletedEvent):
                 text, outcome = as_text(event.content), _outcome_of_answer(event, calls) or Outcome(turn.agent)
@@ -67,7 +67,8 @@ async def run_workflow(
     raise_if_incomplete(text, outcome, is_shown=exhibits.is_shown)
     if text:
         yield Text(text)
-    yield Finished(outcome.reason, (Message("assistant", text),), state_to_keep(state))
+    messages = (Message("assistant", text),)
+    yield Finished(outcome.reason, messages, state_to_keep(state), model=outcome.answered_by)
 
 
 def _take_state(workflow: Workflow, given: dict[str, Any]) -> dict[str, Any]:
