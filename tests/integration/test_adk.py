@@ -86,6 +86,24 @@ def test_it_answers_with_the_real_usage(client: OpenAI, llm: ScriptedLLM, model:
     assert [(usage.prompt_tokens, usage.completion_tokens) for usage in usages] == [(111, 22)]
 
 
+@STREAM
+@pytest.mark.parametrize(
+    ("model", "swap", "cost"),
+    [
+        ("adk/routed", "openai/gpt-4o", 1_000 * 2.5e-6 + 100 * 1e-5),
+        ("adk/native", None, 1_000 * 3e-7 + 100 * 2.5e-6),
+        ("adk/lite", None, None),
+    ],
+)
+def test_an_answer_tells_its_cost_where_litellm_s_table_has_the_price(
+    client: OpenAI, llm: ScriptedLLM, model: str, swap: str | None, cost: float | None, stream: bool
+) -> None:
+    llm.script(Reply("Good morning.", usage=Usage(prompt=1_000, completion=100)))
+    metadata: dict[str, Any] = {"agentllm": {"model": swap}} if swap else {}
+    _, (usage,) = ask(client, model=model, stream=stream, extra_body={"metadata": metadata})
+    assert getattr(usage, "cost", None) == (None if cost is None else pytest.approx(cost))
+
+
 @MODEL
 def test_its_words_come_as_its_model_says_them(client: OpenAI, llm: ScriptedLLM, model: str) -> None:
     llm.script(Reply("a b c d e f", token_delay=0.05))

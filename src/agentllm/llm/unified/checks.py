@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentllm.core import FAMILIES
 from agentllm.errors import ConfigurationError
+from agentllm.llm.own_router import own_router
 from agentllm.settings import PROVIDER_VARIABLES, load_settings
 
 if TYPE_CHECKING:
@@ -76,10 +77,12 @@ def check_model(setting: str, model: object) -> None:
 
 
 def is_of_proxy(model: str) -> bool:
-    """Whether the proxy that this process runs, or is about to run, has a model of that name."""
+    """Whether the proxy that this process runs, or is about to run, has a model of that name; where none runs, our own
+    router."""
     proxy: Any = sys.modules.get("litellm.proxy.proxy_server")
     if proxy is None:
-        return False
+        router = own_router()
+        return router is not None and bool(router.get_model_list(model_name=model))
     if proxy.llm_router is not None:
         return bool(proxy.llm_router.get_model_list(model_name=model))
     return model in _configured(proxy.proxy_config.get_config_state())

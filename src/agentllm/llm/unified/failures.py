@@ -20,7 +20,7 @@ from agentllm.errors import (
     ModelTimedOut,
     ProviderDown,
 )
-from agentllm.llm.router import own_words, status_of
+from agentllm.llm.router import is_of_budget, own_words, status_of
 
 PASSING = (ModelRateLimited, ModelTimedOut, ProviderDown)
 """What may go well if it is tried again."""
@@ -40,7 +40,7 @@ def as_failure(error: Exception, model: str) -> AgentLLMError:
     if isinstance(error, AgentLLMError):
         return error
     cause = _cause(error)
-    if isinstance(cause, exceptions.BudgetExceededError):  # whose message names what others may spend
+    if is_of_budget(cause):  # whose message names what others may spend
         return BudgetExceeded(f"The budget for the language model {model!r} is used up. Ask its operator for more.")
     words = " ".join(_message(own_words(cause)).split())
     message = f"The language model {model!r} failed: {words[:_LONGEST]}"

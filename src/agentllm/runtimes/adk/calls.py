@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from google.adk.models.base_llm import BaseLlm
+from google.adk.models.google_llm import Gemini
 from google.adk.models.lite_llm import LiteLlm
 from google.adk.models.llm_request import LlmRequest
 from google.adk.models.llm_response import LlmResponse
@@ -15,6 +17,8 @@ from google.genai import types
 
 from agentllm.core import Usage
 from agentllm.hotswap.in_force import in_force
+from agentllm.llm.accounts import ACCOUNT, check_account
+from agentllm.llm.costs import cost_of, model_name, model_of, price
 from agentllm.runtimes.adk.asked import Asked, Role
 from agentllm.runtimes.adk.routed import ClosingClient, RoutedLlm, keep_litellm_as_it_is
 
@@ -25,12 +29,14 @@ Plain: TypeAlias = Callable[[BaseLlm, LlmRequest, bool], AsyncGenerator[LlmRespo
 class Calls:
     """What the model calls of a run came to so far.
 
-    `model` is that of the newest one, `error` what it failed with.
+    `model` is that of the newest one, `error` what it failed with. `native` is LiteLLM's name of the model
+    where LiteLLM does not make the call through the router, so that it tells nobody of it.
     """
 
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
         self.model: str | None = None
+        self.native: str | None = None
         self.error: Exception | None = None
         self.usage = Usage()
         self._counted: list[types.GenerateContentResponseUsageMetadata] = []
@@ -41,7 +47,23 @@ class Calls:
         if tokens is None or response.partial or any(tokens is counted for counted in self._counted):
             return
         self._counted.append(tokens)
-        self.usage += _usage(tokens)
+        used, account = _usage(tokens), ACCOUNT.get()
+        if self.native is not None:
+            used = replace(used, cost=price(self.native, used))
+            if account is not None:
+                account.charge(self.native, used)
+        self._add(used)
+
+    def note(self, answer: Any) -> None:
+        """Note which model gave `answer`, one of LiteLLM's router or a chunk of it, and what it cost."""
+        self.model = model_of(answer) or self.model
+        if (cost := cost_of(answer)) is not None:
+            self._add(Usage(cost=cost))
+
+    def _add(self, used: Usage) -> None:
+        self.usage += used
+        if (account := ACCOUNT.get()) is not None:
+            account.reached(self.usage.cost)
 
 
 RUN: ContextVar[Calls | None] = ContextVar("agentllm_adk_run", default=None)
@@ -62,7 +84,7 @@ async def answered(
             async for response in responses:
                 yield response
             return
-        run.model, run.error = in_force().model or request.model or model.model, None
+        run.model, run.native, run.error = in_force().model or request.model or model.model, None, None
         try:
             async for response in responses:
                 run.count(response)
@@ -84,10 +106,12 @@ async def _responses(
         request.model = swap.model or request.model or model.model
         _leave_out_tools_of_google(request)
         arguments = run.asked.arguments_for(request, request.model, role) if run else {}
-        responses = RoutedLlm.respond(routed, request, stream, arguments)
+        responses = RoutedLlm.respond(routed, request, stream, arguments, run.note if run else None)
     else:
+        await check_account()
         if run:
             run.asked.add_to(request, model, role)
+            run.native = _name_in_litellm(model, request.model or model.model)
         responses = (
             _of_litellm(model, plain, request, stream) if isinstance(model, LiteLlm) else plain(model, request, stream)
         )
@@ -108,6 +132,10 @@ async def _of_litellm(
                 yield response
     finally:
         await client.aclose()
+
+
+def _name_in_litellm(model: BaseLlm, name: str) -> str:
+    return model_name("Google", name) if isinstance(model, Gemini) else name
 
 
 def _leave_out_tools_of_google(request: LlmRequest) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeAlias
 
 from google.adk.models.lite_llm import LiteLlm, LiteLLMClient
 from google.adk.models.llm_request import LlmRequest
@@ -29,6 +29,8 @@ _STATUS_WORDS = {
     504: "DEADLINE_EXCEEDED",
 }
 """Google's words for HTTP statuses."""
+
+Note: TypeAlias = Callable[[Any], None]
 
 _NEUTRAL = "model"
 """A name that ADK knows no provider by."""
@@ -60,11 +62,15 @@ class RoutedLlm(LiteLlm):
                 yield response
 
     async def respond(
-        self, llm_request: LlmRequest, stream: bool = False, arguments: Mapping[str, Any] | None = None
+        self,
+        llm_request: LlmRequest,
+        stream: bool = False,
+        arguments: Mapping[str, Any] | None = None,
+        note: Note | None = None,
     ) -> AsyncGenerator[LlmResponse, None]:
         """The model's responses; `arguments` of `litellm.completion` come before those made of the request.
 
-        Closing this ends the call of the model.
+        `note` is told each answer of LiteLLM's, or chunk of one. Closing this ends the call of the model.
         """
         keep_litellm_as_it_is()
         model = in_force().model or llm_request.model or self.model
@@ -74,7 +80,7 @@ class RoutedLlm(LiteLlm):
             asked["headers"] = None  # ADK's own, which a fallback would send to other providers too
 
         async def ask(**made: Any) -> Any:
-            return await _ask_router(**{**made, **asked})
+            return await _ask_router(note or _ignore, **{**made, **asked})
 
         client = ClosingClient(ask)
         own = self.model_copy(update={"llm_client": client})
@@ -106,7 +112,11 @@ class ClosingClient(LiteLLMClient):
             await close()
 
 
-async def _ask_router(**asked: Any) -> Any:
+def _ignore(answer: Any) -> None:
+    """Where nobody counts."""
+
+
+async def _ask_router(note: Note, **asked: Any) -> Any:
     # LiteLLM turns max_tokens into what each provider calls it; not so the newer name.
     if (limit := asked.pop("max_completion_tokens", None)) is not None:
         asked.setdefault("max_tokens", limit)
@@ -120,12 +130,16 @@ async def _ask_router(**asked: Any) -> Any:
         raise
     except Exception as error:
         raise as_google_error(error) from error
-    return _read(answer) if request.get("stream") else answer
+    if request.get("stream"):
+        return _read(answer, note)
+    note(answer)
+    return answer
 
 
-async def _read(stream: Any) -> AsyncGenerator[Any, None]:
+async def _read(stream: Any, note: Note) -> AsyncGenerator[Any, None]:
     try:
         async for chunk in stream:
+            note(chunk)
             yield chunk
     except AgentLLMError:
         raise
