@@ -89,7 +89,7 @@ def work(client: OpenAI, model: str, *, stream: bool) -> list[tuple[str, str, st
             for choice in chunk.choices
             if getattr(choice.delta, "provider_specific_fields", None)
         ]
-        told = [field["agentllm_work"] for field in fields]
+        told = [field["agentllm_work"] for field in fields if "agentllm_work" in field]
     else:
         told = answer.choices[0].message.provider_specific_fields["agentllm_work"]
     return [(piece["name"], piece["status"], piece["result"]) for piece in told]
