@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from agentllm.gateway import turns as turns_module
 from agentllm.gateway.turns import LONGEST_WAIT, SLICE, Share, Turns, turns
 from tests.virtual_time import run
 
@@ -189,7 +190,11 @@ def test_a_step_s_error_is_raised(wait: bool) -> None:
 
 
 @pytest.mark.parametrize("steps", range(6))
-def test_a_cancelled_step_is_cancelled_where_it_waits_and_so_is_what_it_waits_for(steps: int) -> None:
+def test_a_cancelled_step_is_cancelled_where_it_waits_and_so_is_what_it_waits_for(
+    steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns_module, "SLICE", 60.0)  # so that it begins without a turn, however slow the machine is
+
     async def main() -> None:
         share = Share()
         await share.wait_for(ready(0))
