@@ -26,6 +26,7 @@ from agentllm.conversations import Conversations
 from agentllm.errors import AgentLLMError
 from agentllm.gateway.a2a_asker import ProxyAsker
 from agentllm.gateway.fetch import Fetcher
+from agentllm.gateway.garbage import spare
 from agentllm.gateway.handler import AgentHandler
 from agentllm.gateway.registration import router_of_proxy
 from agentllm.settings import load_settings
@@ -74,6 +75,7 @@ class A2ARoutes:
         except AgentLLMError as error:
             log.error("agents are not served over A2A yet: %s", error.message)
             return
+        spare()
         await server.keep_up()
 
     async def _card(self, request: Request, agent: str) -> Response:
