@@ -156,8 +156,9 @@ async def test_a_cancel_stops_the_agent_and_keeps_what_it_said(conversations: Co
     async with here.client() as client, asyncio.timeout(BOUND):
         sending = asyncio.create_task(told(client, "hi"))
         await speaks.wait()
-        (task,) = (await client.list_tasks(ListTasksRequest())).tasks
-        canceled = await client.cancel_task(CancelTaskRequest(id=task.id))
+        while not (tasks := (await client.list_tasks(ListTasksRequest())).tasks):
+            await asyncio.sleep(0.01)
+        canceled = await client.cancel_task(CancelTaskRequest(id=tasks[0].id))
         assert canceled.status.state == TaskState.TASK_STATE_CANCELED
         assert runtime.closed == 1
         assert states(await sending)[-1] == "CANCELED"
