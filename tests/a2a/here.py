@@ -78,7 +78,7 @@ class Here:
             asker = Asker(self.conversations, self.agent, caller)
             await app({**scope, ASKER: asker}, receive, send)  # type: ignore[arg-type]  # httpx has types of its own
 
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=known), timeout=10) as http:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=known), timeout=30) as http:
             config = ClientConfig(httpx_client=http, streaming=stream)
             yield ClientFactory(config).create(card_of(self.agent, URL))
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
 import pytest
-from a2a.types import CancelTaskRequest, ListTasksRequest, StreamResponse, TaskState
+from a2a.client import Client
+from a2a.types import CancelTaskRequest, ListTasksRequest, StreamResponse, Task, TaskState
 from a2a.utils.errors import InvalidParamsError
 from google.protobuf.json_format import MessageToDict
 
@@ -30,7 +31,7 @@ from agentllm.errors import ConversationBusy, ModelFailed
 from tests.a2a.here import Here, told
 from tests.conversations.speaking import Script, Speaking
 
-BOUND = 5.0
+BOUND = 30.0
 DOT = Media("image", "image/png", b"a dot", "dot.png")
 
 
@@ -143,6 +144,13 @@ async def test_a_message_that_cannot_be_read_makes_no_task(conversations: Conver
     assert runtime.turns == []
 
 
+async def the_task(client: Client) -> Task:
+    """The only task there is, once the SDK has stored it."""
+    while not (tasks := (await client.list_tasks(ListTasksRequest())).tasks):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    return tasks[0]
+
+
 async def test_a_cancel_stops_the_agent_and_keeps_what_it_said(conversations: Conversations) -> None:
     speaks = asyncio.Event()
 
@@ -156,9 +164,7 @@ async def test_a_cancel_stops_the_agent_and_keeps_what_it_said(conversations: Co
     async with here.client() as client, asyncio.timeout(BOUND):
         sending = asyncio.create_task(told(client, "hi"))
         await speaks.wait()
-        while not (tasks := (await client.list_tasks(ListTasksRequest())).tasks):
-            await asyncio.sleep(0.01)
-        canceled = await client.cancel_task(CancelTaskRequest(id=tasks[0].id))
+        canceled = await client.cancel_task(CancelTaskRequest(id=(await the_task(client)).id))
         assert canceled.status.state == TaskState.TASK_STATE_CANCELED
         assert runtime.closed == 1
         assert states(await sending)[-1] == "CANCELED"

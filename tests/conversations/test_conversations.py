@@ -38,7 +38,7 @@ from tests.conversations.talk import assistant, system, texts, user
 from tests.openwebui import TURNS, Captured
 
 ADA, BOB = Caller("key-of-ada"), Caller("key-of-bob")
-SECOND = 10.0
+SECOND = 30.0
 """Bounds of waits that take no time when all is well."""
 
 GO_ON = CONTINUE.content

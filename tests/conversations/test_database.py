@@ -18,7 +18,7 @@ from agentllm.errors import StoreUnavailable
 from tests.conversations.disk import change, full_disk, locked, rows, sqlite_url
 from tests.postgres import Postgres
 
-SECOND = 10.0
+SECOND = 30.0
 """Bounds of waits that take no time when all is well."""
 
 

@@ -16,7 +16,7 @@ from tests.conversations.talk import assistant, user
 
 TURNS = "SELECT status, answer FROM turns ORDER BY id"
 ANSWERED = [("complete", "A"), ("complete", "B")]
-SECONDS = 10.0
+SECONDS = 30.0
 """For what takes one."""
 
 

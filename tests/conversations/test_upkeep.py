@@ -28,7 +28,7 @@ from tests.conversations.speaking import Speaking
 from tests.conversations.talk import assistant, user
 from tests.conversations.telling import age, begin, left, tell
 
-SECONDS = 20.0
+SECONDS = 30.0
 STATUSES = "SELECT status FROM turns ORDER BY id"
 
 

@@ -18,7 +18,7 @@ from tests.gateway.pictures import PNG
 
 PLACE = "messages[0].content[1].image_url.url"
 URL = "https://pictures.test/a.png"
-SECOND = 5.0
+SECOND = 30.0
 
 
 @pytest.fixture(scope="session")

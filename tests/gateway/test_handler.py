@@ -24,7 +24,7 @@ from tests.gateway.conftest import Serve
 from tests.runtimes.agno.spoken import Piece, agent, answer, heard
 
 HI = [{"role": "user", "content": "hi"}]
-SECOND = 5.0
+SECOND = 30.0
 """Bounds of waits that take no time when all is well."""
 
 

@@ -30,7 +30,7 @@ STARTED: list[AgentHandler] = []
 """What a test started; its store is closed after it."""
 
 HI: list[Any] = [{"role": "user", "content": "My name is Ada."}]
-SECOND = 5.0
+SECOND = 30.0
 
 
 @pytest.fixture(autouse=True)

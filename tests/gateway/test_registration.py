@@ -21,7 +21,7 @@ from agentllm.runtimes import runtime_for
 from tests.gateway.conftest import Serve
 from tests.runtimes.agno import spoken
 
-SECOND = 5.0
+SECOND = 30.0
 
 
 def catalog(*names: str) -> Catalog:

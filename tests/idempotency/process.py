@@ -20,7 +20,7 @@ from agentllm.errors import AgentLLMError
 from agentllm.idempotency import Idempotency
 
 SECRET = b"0" * 32
-SECOND = 10.0
+SECOND = 30.0
 """Bounds of waits that take no time when all is well."""
 
 ADA = Caller("key-of-ada", user="ada")

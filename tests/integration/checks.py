@@ -57,7 +57,7 @@ def leave_early(proxy: Proxy, llm: ScriptedLLM, body: dict[str, Any], path: str 
 
 def stopped_after(llm: ScriptedLLM, left_at: float) -> float:
     """Seconds from `left_at` until the model saw its one call end."""
-    requests = llm.wait_for(lambda seen: len(seen) == 1 and not seen[0].open, timeout=5)
+    requests = llm.wait_for(lambda seen: len(seen) == 1 and not seen[0].open, timeout=30)
     return disconnected_at(requests[0]) - left_at
 
 

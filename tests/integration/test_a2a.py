@@ -43,7 +43,7 @@ from tests.scripted_llm import Reply, ScriptedLLM, ToolCall
 pytestmark = pytest.mark.timeout(300)
 
 VERSION = pytest.mark.parametrize("version", ["1.0", "0.3"])
-WAIT = 20.0
+WAIT = 60.0
 ENDED = (TaskState.TASK_STATE_COMPLETED, TaskState.TASK_STATE_FAILED, TaskState.TASK_STATE_CANCELED)
 
 

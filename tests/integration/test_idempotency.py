@@ -200,7 +200,7 @@ def test_with_nobody_left_it_is_stopped_and_not_run_again(proxy: Proxy, llm: Scr
     reader = Reader(proxy, key, "hi")
     reader.has_begun()
     reader.leave()
-    llm.wait_for(lambda seen: len(seen) == 1 and not seen[0].open, timeout=5)
+    llm.wait_for(lambda seen: len(seen) == 1 and not seen[0].open, timeout=30)
     response = post(proxy, key)
     assert response.status_code == 409, response.text
     assert len(llm.requests()) == 1

@@ -680,7 +680,7 @@ def test_instructions_do_not_part_a_chat(proxy: Proxy, client: OpenAI, llm: Scri
 
 async def until_begun(proxy: Proxy, turns: int) -> None:
     """Wait until the proxy has begun with so many turns since it started; they then run, or wait in that order."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while begun(proxy) < turns:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.01)
 

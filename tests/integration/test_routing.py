@@ -69,7 +69,7 @@ def test_a_model_that_takes_too_long_is_given_up(client: OpenAI, llm: ScriptedLL
     llm.script(Reply("late", first_delay=20), times=None)
     status, error = refused(client, "hasty", stream=stream)
     assert status == 504, error
-    llm.wait_for(lambda requests: all(not request.open for request in requests), timeout=5)
+    llm.wait_for(lambda requests: all(not request.open for request in requests), timeout=30)
 
 
 @STREAM

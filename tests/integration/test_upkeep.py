@@ -19,7 +19,7 @@ from tests.integration.conftest import llm_environment
 from tests.proxy import Proxy, clean_environment
 from tests.scripted_llm import ScriptedLLM
 
-SECONDS = 20.0
+SECONDS = 30.0
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -24,7 +24,7 @@ from tests.scripted_llm import Reply, ScriptedLLM, ToolCall, Usage
 Json = dict[str, Any]
 
 HI: Any = [{"role": "user", "content": "hi"}]
-SECOND = 5.0
+SECOND = 30.0
 
 
 # Events as servers send them

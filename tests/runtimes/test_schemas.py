@@ -147,7 +147,7 @@ def test_a_check_ends_in_bounded_time(schema: dict[str, Any], value: Any, monkey
     check_schema(schema, "schema")
     began = time.monotonic()
     assert flaw(value, schema) is not None
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
 
 
 json_values = st.recursive(

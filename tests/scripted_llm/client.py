@@ -149,7 +149,7 @@ class ScriptedLLM:
         """Forget replies and requests, and drop the answers that are being given."""
         self._control("reset")
 
-    def wait_for(self, predicate: Callable[[Requests], bool], timeout: float = 5.0) -> list[CapturedRequest]:
+    def wait_for(self, predicate: Callable[[Requests], bool], timeout: float = 30.0) -> list[CapturedRequest]:
         """The requests, as soon as `predicate` is true of them.
 
         Raises:
@@ -162,7 +162,7 @@ class ScriptedLLM:
         return requests
 
     async def wait_for_async(
-        self, predicate: Callable[[Requests], bool], timeout: float = 5.0
+        self, predicate: Callable[[Requests], bool], timeout: float = 30.0
     ) -> list[CapturedRequest]:
         """As `wait_for`, and the event loop goes on meanwhile."""
         deadline = time.monotonic() + timeout

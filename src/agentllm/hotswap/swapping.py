@@ -7,12 +7,13 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
-from agentllm.core import Change, Event, Finished, Memory, Runtime, Swap, Text, Turn, Usage, Work
+from agentllm.core import Change, Event, Finished, Runtime, Swap, Text, Turn, Usage, Work
 from agentllm.errors import SwapRefused
 from agentllm.hotswap.grammar import checked, read_control, without_control
 from agentllm.hotswap.in_force import IN_FORCE, InForce
 from agentllm.hotswap.policy import Policy
 from agentllm.hotswap.status import status
+from agentllm.runtimes.around import Around
 
 _TELL_PROMPTS = frozenset({"set_prompt", "get_config"})
 """The tools whose arguments or results hold a prompt."""
@@ -29,7 +30,7 @@ def keeps_its_models(runtime: Runtime) -> bool:
     return isinstance(runtime, _KeepingItsModels) and runtime.keeps_its_models
 
 
-class Swapping:
+class Swapping(Around):
     """A runtime that is told what is in force; implements `agentllm.core.Runtime`.
 
     What the request itself sets is set first. Then a control message is answered, without a call of any model;
@@ -39,29 +40,9 @@ class Swapping:
     """
 
     def __init__(self, runtime: Runtime, policy: Policy, *, keeps_its_models: bool = False) -> None:
-        self._runtime = runtime
+        super().__init__(runtime)
         self._policy = policy
         self._keeps_its_models = keeps_its_models
-
-    @property
-    def name(self) -> str | None:
-        return self._runtime.name
-
-    @property
-    def description(self) -> str | None:
-        return self._runtime.description
-
-    @property
-    def memory(self) -> Memory:
-        return self._runtime.memory
-
-    @property
-    def takes_front_end_tools(self) -> bool:
-        return self._runtime.takes_front_end_tools
-
-    async def warm_up(self) -> None:
-        """See `agentllm.core.Runtime.warm_up`."""
-        await self._runtime.warm_up()
 
     async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
         """See `agentllm.core.Runtime.run`.
@@ -81,7 +62,7 @@ class Swapping:
             await self._policy.allow(swap.model)
         in_force = InForce(swap, self._policy.allow_now, is_stored=turn.place is not None)
         given = replace(turn, swap=swap, messages=without_control(turn.messages))
-        async with aclosing(_with(in_force, self._runtime.run(given))) as events:
+        async with aclosing(_with(in_force, self._inner.run(given))) as events:
             async for event in events:
                 if isinstance(event, Work):
                     yield _without_prompt(event)

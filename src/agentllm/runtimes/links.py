@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 
-from agentllm.core import Event, Link, Memory, Reasoning, Runtime, Shown, Text, Turn
+from agentllm.core import Event, Link, Reasoning, Runtime, Shown, Text, Turn
+from agentllm.runtimes.around import Around
 
 _CALLED = {"image": "Picture", "audio": "Sound"}
 
@@ -23,34 +23,15 @@ def links_in_words(runtime: Runtime, *, pictures: bool) -> Runtime:
     return _InWords(runtime, pictures)
 
 
-@dataclass(frozen=True, slots=True)
-class _InWords:
-    runtime: Runtime
-    pictures: bool
-
-    @property
-    def name(self) -> str | None:
-        return self.runtime.name
-
-    @property
-    def description(self) -> str | None:
-        return self.runtime.description
-
-    @property
-    def memory(self) -> Memory:
-        return self.runtime.memory
-
-    @property
-    def takes_front_end_tools(self) -> bool:
-        return self.runtime.takes_front_end_tools
-
-    async def warm_up(self) -> None:
-        await self.runtime.warm_up()
+class _InWords(Around):
+    def __init__(self, inner: Runtime, pictures: bool) -> None:
+        super().__init__(inner)
+        self._pictures = pictures
 
     async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
         """See `agentllm.core.Runtime.run`."""
         answer = _Answer(is_json=turn.output_format is not None)
-        async with aclosing(self.runtime.run(turn)) as events:
+        async with aclosing(self._inner.run(turn)) as events:
             async for event in events:
                 if isinstance(event, Shown) and isinstance(event.media, Link) and self._is_worded(event.media):
                     yield answer.linked(event.media, event.transcript)
@@ -60,7 +41,7 @@ class _InWords:
                     yield event
 
     def _is_worded(self, link: Link) -> bool:
-        return self.pictures or link.kind == "audio"
+        return self._pictures or link.kind == "audio"
 
 
 class _Answer:

@@ -10,14 +10,12 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
 
 from agentllm.core import (
     ClientCalls,
     Event,
     Finished,
     Json,
-    Memory,
     OutputFormat,
     Questions,
     Reasoning,
@@ -27,6 +25,7 @@ from agentllm.core import (
     Work,
 )
 from agentllm.errors import MalformedAnswer
+from agentllm.runtimes.around import Around
 from agentllm.runtimes.schemas import flaw
 
 _ANY_VALUE = '{["-0123456789tfn'
@@ -46,34 +45,12 @@ def structured(runtime: Runtime) -> Runtime:
     return _Structured(runtime)
 
 
-@dataclass(frozen=True, slots=True)
-class _Structured:
-    runtime: Runtime
-
-    @property
-    def name(self) -> str | None:
-        return self.runtime.name
-
-    @property
-    def description(self) -> str | None:
-        return self.runtime.description
-
-    @property
-    def memory(self) -> Memory:
-        return self.runtime.memory
-
-    @property
-    def takes_front_end_tools(self) -> bool:
-        return self.runtime.takes_front_end_tools
-
-    async def warm_up(self) -> None:
-        await self.runtime.warm_up()
-
+class _Structured(Around):
     def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
         """See `agentllm.core.Runtime.run`."""
         if turn.output_format is None:
-            return self.runtime.run(turn)
-        return _checked(self.runtime, turn, turn.output_format)
+            return self._inner.run(turn)
+        return _checked(self._inner, turn, turn.output_format)
 
 
 async def _checked(runtime: Runtime, turn: Turn, form: OutputFormat) -> AsyncGenerator[Event, None]:

@@ -12,7 +12,7 @@ from agentllm.core import JsonObject
 from agentllm.llm.unified import Answer, UnifiedEvent
 
 OPENAI, SPARE = "openai/gpt-4o", "openai/gpt-4o-mini"
-SECOND = 5.0
+SECOND = 30.0
 
 either_way = pytest.mark.parametrize("stream", [False, True])
 

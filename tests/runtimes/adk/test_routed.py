@@ -158,7 +158,7 @@ async def test_closing_ends_the_call(llm: ScriptedLLM) -> None:
     responses = RoutedLlm(model="openai/gpt-x").generate_content_async(asking(), True)
     await anext(responses)
     await responses.aclose()
-    await llm.wait_for_async(lambda seen: not seen[0].open, timeout=1)
+    await llm.wait_for_async(lambda seen: not seen[0].open, timeout=30)
 
 
 async def test_litellm_is_left_as_it_was() -> None:

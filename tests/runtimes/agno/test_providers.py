@@ -141,7 +141,7 @@ def test_closing_the_events_ends_the_call_at_the_provider(make: Callable[[], Mod
 
     llm.script(Reply("and on ", endless=True))
     HOME.run(leave())
-    llm.wait_for(lambda requests: len(requests) == 1 and not requests[0].open, timeout=2)
+    llm.wait_for(lambda requests: len(requests) == 1 and not requests[0].open, timeout=30)
 
 
 @EVERY_MODEL
@@ -165,7 +165,7 @@ def test_a_reader_that_is_behind_and_leaves_ends_the_call_too(make: Callable[[],
 
     llm.script(Reply(tokens=("x" * MOST_GATHERED,), endless=True))
     HOME.run(leave())
-    llm.wait_for(lambda requests: len(requests) == 1 and not requests[0].open, timeout=2)
+    llm.wait_for(lambda requests: len(requests) == 1 and not requests[0].open, timeout=30)
 
 
 def flow_of(*steps: Any) -> Workflow:
@@ -183,14 +183,14 @@ def with_a_member(model: Model) -> Team:
 def test_leaving_ends_the_call_of_a_team_s_member(make: Callable[[], Model], llm: ScriptedLLM, stream: bool) -> None:
     async def leave() -> None:
         task = asyncio.create_task(run(with_a_member(make()), turn(stream=stream)))
-        await asyncio.to_thread(llm.wait_for, lambda requests: len(requests) == 2, timeout=5)
+        await asyncio.to_thread(llm.wait_for, lambda requests: len(requests) == 2, timeout=30)
         task.cancel()
         await asyncio.wait({task})
 
     delegation = ToolCall.of("delegate_task_to_member", member_id="member", task="answer")
     llm.script(Reply.calling(delegation), Reply("and on ", endless=stream, first_delay=0 if stream else 20))
     HOME.run(leave())
-    llm.wait_for(lambda requests: not any(request.open for request in requests), timeout=2)
+    llm.wait_for(lambda requests: not any(request.open for request in requests), timeout=30)
     assert llm.requests()[1].disconnected_at is not None
 
 
@@ -199,13 +199,13 @@ def test_leaving_ends_the_calls_of_parallel_steps(make: Callable[[], Model], llm
     async def leave() -> None:
         agents: list[Any] = [Agent(name=name, model=make(), telemetry=False) for name in ("a", "b")]
         task = asyncio.create_task(run(flow_of(Parallel(*agents)), turn(stream=True)))
-        await asyncio.to_thread(llm.wait_for, lambda requests: len(requests) == 2, timeout=5)
+        await asyncio.to_thread(llm.wait_for, lambda requests: len(requests) == 2, timeout=30)
         task.cancel()
         await asyncio.wait({task})
 
     llm.script(Reply("and on ", endless=True), times=2)
     HOME.run(leave())
-    llm.wait_for(lambda requests: not any(request.open for request in requests), timeout=2)
+    llm.wait_for(lambda requests: not any(request.open for request in requests), timeout=30)
     assert all(request.disconnected_at for request in llm.requests())
 
 

@@ -15,52 +15,28 @@ from agentllm.core import (
     ClientCalls,
     Event,
     Finished,
-    Memory,
     Message,
     Question,
     Questions,
-    Runtime,
     Text,
     Turn,
     Usage,
 )
 from agentllm.errors import InvalidRequest
+from agentllm.runtimes.around import Around
 from agentllm.runtimes.questions.calls import as_call, as_panel_call, fits_in_panel
 from agentllm.runtimes.questions.pause import CALL_PREFIX, Pause, is_answer
 from agentllm.runtimes.questions.text import arguments_as_text, as_text, problems_as_text
 from agentllm.runtimes.questions.values import open_fields
 
 
-class Asking:
+class Asking(Around):
     """A runtime whose `Questions` have become words or calls; implements `agentllm.core.Runtime`.
 
     A turn with `pending` is given the answers as its `decisions`. Only a clear yes approves. Where
     the person sends something else instead of an answer to a call, nothing is approved: the run is
     let go, and the agent answers that.
     """
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-
-    @property
-    def name(self) -> str | None:
-        return self._runtime.name
-
-    @property
-    def description(self) -> str | None:
-        return self._runtime.description
-
-    @property
-    def memory(self) -> Memory:
-        return self._runtime.memory
-
-    @property
-    def takes_front_end_tools(self) -> bool:
-        return self._runtime.takes_front_end_tools
-
-    async def warm_up(self) -> None:
-        """See `agentllm.core.Runtime.warm_up`."""
-        await self._runtime.warm_up()
 
     async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
         """See `agentllm.core.Runtime.run`.
@@ -83,7 +59,7 @@ class Asking:
             given = replace(turn, pending=pause.run, decisions=pause.decided, messages=left)
         if all(message.role in ("system", "developer") for message in given.messages):
             raise InvalidRequest("'messages' holds nothing to answer; add a message of the role 'user'.")
-        async with aclosing(self._runtime.run(given)) as events, aclosing(_put(events, turn)) as put:
+        async with aclosing(self._inner.run(given)) as events, aclosing(_put(events, turn)) as put:
             async for event in put:
                 yield event
 
