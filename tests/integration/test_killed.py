@@ -266,7 +266,7 @@ def test_a_store_that_stops_in_mid_stream_fails_the_answer_visibly(
     assert asked(llm)[0] == ("user", SPEAK)
 
 
-HANGS = 12.0
+HANGS = 25.0
 """Seconds within which a request has ended whose store answers nothing."""
 
 

@@ -12,6 +12,7 @@ import pytest
 from anthropic import Anthropic
 from openai import APIError, OpenAI
 
+from tests.integration.checks import WITHIN
 from tests.integration.conftest import llm_environment
 from tests.proxy import ROOT, Proxy
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall, Usage
@@ -340,7 +341,7 @@ def test_leaving_in_a_bridged_silence_stops_the_model_call(telling: Proxy, llm: 
     left_at = time.monotonic()
     (call,) = llm.wait_for(lambda seen: len(seen) == 1 and not seen[0].open, timeout=30)
     assert call.disconnected_at is not None
-    assert call.disconnected_at - left_at < 0.2
+    assert call.disconnected_at - left_at < WITHIN
 
 
 def test_leaving_open_webui_s_stream_stops_the_model_call(proxy: Proxy, llm: ScriptedLLM) -> None:
@@ -356,7 +357,7 @@ def test_leaving_open_webui_s_stream_stops_the_model_call(proxy: Proxy, llm: Scr
     left_at = time.monotonic()
     calls = llm.wait_for(lambda seen: len(seen) == 2 and not any(call.open for call in seen), timeout=30)
     assert calls[1].disconnected_at is not None
-    assert calls[1].disconnected_at - left_at < 0.2
+    assert calls[1].disconnected_at - left_at < WITHIN
 
 
 # Reasoning
