@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agentllm.core import Event, Finished, Reasoning, Text, Usage
 from agentllm.errors import ModelFailed
-from agentllm.gateway.coalesce import HOLD, MOST_GATHERED, coalesce
+from agentllm.gateway.coalesce import HOLD, HOLD_FOR_EACH, LONGEST_HOLD, MOST_GATHERED, coalesce
 from tests.virtual_time import run
 
 Script = Sequence[tuple[float, Event]]
@@ -88,6 +88,36 @@ def test_no_text_is_held_longer_than_the_hold() -> None:
 def test_pieces_are_at_least_the_hold_apart() -> None:
     times = [time for time, _ in collect([(0.003, Text("x"))] * 100)]
     assert all(later - earlier >= HOLD - 1e-9 for earlier, later in pairwise(times[:-1]))
+
+
+@pytest.mark.parametrize(
+    ("streams", "hold"), [(1, HOLD), (10, HOLD), (30, 30 * HOLD_FOR_EACH), (50, LONGEST_HOLD), (200, LONGEST_HOLD)]
+)
+def test_many_streams_send_less_often(streams: int, hold: float) -> None:
+    script = [(0.003, Text("x"))] * 200
+
+    async def main() -> list[list[tuple[float, Event]]]:
+        return await asyncio.gather(*(_collect(script) for _ in range(streams)))
+
+    for out in run(main()):
+        assert text_of([event for _, event in out]) == "x" * 200
+        later = [time for time, _ in out][1:-1]  # the first holds begin before all streams are there
+        assert all(b - a == pytest.approx(hold, abs=0.004) for a, b in pairwise(later))
+
+
+def test_streams_that_say_nothing_hold_nobody_back() -> None:
+    async def main() -> list[tuple[float, Event]]:
+        silent = [coalesce(scripted([(0, Text("a")), (60, Text("b"))])) for _ in range(40)]
+        for stream in silent:
+            await anext(stream)
+        await asyncio.sleep(1)
+        out = await _collect([(0.003, Text("x"))] * 30)
+        for stream in silent:
+            await stream.aclose()
+        return out
+
+    times = [time for time, _ in run(main())]
+    assert all(b - a == pytest.approx(HOLD, abs=0.004) for a, b in pairwise(times[:-1]))
 
 
 @pytest.mark.parametrize("other", [Usage(1, 1), Finished("stop"), Reasoning("hm")])

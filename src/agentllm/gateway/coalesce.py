@@ -11,15 +11,25 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from agentllm.core import Event, Reasoning, Text
 from agentllm.gateway.turns import Share
 
 HOLD = 0.020
-"""Seconds that text may be held back after the piece before it."""
+"""Seconds that text may be held back after the piece before it, while no more than ten streams are sent."""
+
+HOLD_FOR_EACH = 0.002
+"""Seconds of it for each stream where there are more, so that together they send 500 pieces a second."""
+
+LONGEST_HOLD = 0.100
+"""Seconds that text is held back at most, however many streams there are."""
 
 MOST_GATHERED = 65_536
 """Characters that may gather before the agent is made to wait for its reader."""
+
+_flowing: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
+"""How many streams of an event loop have text to send again and again."""
 
 _readers: set[asyncio.Task[None]] = set()
 """Keeps readers that are still closing their agents; the event loop itself holds tasks weakly."""
@@ -29,7 +39,8 @@ async def coalesce(events: AsyncGenerator[Event, None], *, hold: float = HOLD) -
     """The events of `events`, in order, with neighbouring pieces of text (or of reasoning) joined.
 
     The first piece of a kind goes out at once; after that, what gathers within `hold` seconds
-    of the piece before it goes out as one. Any other event, the end and an error are passed on
+    of the piece before it goes out as one. With many streams that is longer, `LONGEST_HOLD` at
+    most: else the proxy would be busy with sending alone. Any other event, the end and an error are passed on
     at once, after all that came before them. Closing this closes `events`.
 
     Raises:
@@ -44,6 +55,7 @@ async def coalesce(events: AsyncGenerator[Event, None], *, hold: float = HOLD) -
             yield event
         await reader
     finally:
+        gathered.close()
         reader.cancel()
         # Not `await reader`: a server that cancels us again and again while we wait would pass that
         # on, and a second cancellation keeps the reader from closing its connection to the model.
@@ -89,6 +101,7 @@ class _Gathered:
         self._ended = False
         self._last_kind: type[Text] | type[Reasoning] | None = None
         self._held = False
+        self._flows = False
         self._taker: asyncio.Future[None] | None = None
         self._putter: asyncio.Future[None] | None = None
 
@@ -114,6 +127,11 @@ class _Gathered:
         self._ended = True
         self._wake_taker()
 
+    def close(self) -> None:
+        """Nothing more will be taken."""
+        self._waiting.clear()
+        self._flow(False)
+
     async def take(self) -> Event | None:
         """The next event, None at the end."""
         while not self._ready():
@@ -133,8 +151,15 @@ class _Gathered:
         if self._taker is not None and not self._taker.done() and self._ready():
             self._taker.set_result(None)
 
+    def _flow(self, flows: bool) -> None:
+        if flows is not self._flows:
+            self._flows = flows
+            _flowing[self._loop] = _flowing.get(self._loop, 0) + (1 if flows else -1)
+
     def _release(self) -> None:
         self._held = False
+        if not self._waiting:
+            self._flow(False)
         self._wake_taker()
 
     def _next(self) -> Event:
@@ -144,7 +169,9 @@ class _Gathered:
         self._last_kind = head.kind
         if not self._held:
             self._held = True
-            self._loop.call_later(self._hold, self._release)
+            self._flow(True)
+            hold = max(self._hold, min(HOLD_FOR_EACH * _flowing[self._loop], LONGEST_HOLD))
+            self._loop.call_later(hold, self._release)
         text = "".join(head.texts)
         self._characters -= len(text)
         if self._putter is not None and not self._putter.done():

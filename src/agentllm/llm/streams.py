@@ -8,13 +8,13 @@ those that are read at once into one server-sent event. A token that arrives alo
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import AsyncIterator
 from functools import cache
 from typing import Any
 
 import aiohttp
 import httpx
+import orjson
 from httpx_aiohttp import AiohttpTransport
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -148,7 +148,7 @@ class _TextEvent:
         if not raw.startswith(_DATA) or b"\n" in raw:
             return None
         try:
-            chunk = json.loads(raw[len(_DATA) :])
+            chunk = orjson.loads(raw[len(_DATA) :])
             (choice,) = chunk["choices"]
             filled = [key for key, value in choice["delta"].items() if value is not None and key != "role"]
             extras = (choice.get("finish_reason"), choice.get("logprobs"), chunk.get("usage"), chunk.get("error"))
@@ -168,4 +168,4 @@ class _TextEvent:
         if len(self.texts) == 1:
             return self._raw
         self._chunk["choices"][0]["delta"][self._key] = "".join(self.texts)
-        return _DATA + json.dumps(self._chunk, ensure_ascii=False, separators=(",", ":")).encode()
+        return _DATA + orjson.dumps(self._chunk)

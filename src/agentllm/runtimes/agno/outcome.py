@@ -62,9 +62,10 @@ class Outcome:
     def note(self, response: object) -> None:
         """Keep the finish reason of a provider's response or of a piece of one."""
         choices = getattr(response, "choices", None)
-        source = choices or getattr(response, "candidates", None)
-        part = source[0] if source else response
-        found = _end_of(part) or _end_of(getattr(part, "delta", None))
+        if parts := choices or getattr(response, "candidates", None):
+            found = getattr(parts[0], "finish_reason", None)
+        else:
+            found = _end_of(response) or _end_of(getattr(response, "delta", None))
         if found is not None:
             self.finish_reason = str(getattr(found, "name", found))
             self.open_answer = False
@@ -83,5 +84,5 @@ class Outcome:
 
 
 def _end_of(part: object) -> object:
-    """What OpenAI and Gemini, Anthropic, or Ollama say of how a response ended."""
+    """What Anthropic, Ollama or a model of ours say of how a response ended."""
     return next((end for name in _END_NAMES if (end := getattr(part, name, None)) is not None), None)
