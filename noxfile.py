@@ -20,8 +20,7 @@ def test(session: nox.Session) -> None:
         session.run("pytest", *alone, *session.posargs, env=ENVIRONMENT)
         return
     session.run("pytest", "--numprocesses=auto", "--cov", "--cov-report=", *alone, env=ENVIRONMENT)
-    parts = "src/agentllm/gateway/*,src/agentllm/core.py,src/agentllm/catalog/*"
-    session.run("coverage", "report", f"--include={parts}", "--fail-under=95", "--show-missing")
+    session.run("coverage", "report")
 
 
 @nox.session

@@ -7,13 +7,13 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
+from agentllm.around import Around
 from agentllm.core import Change, Event, Finished, Runtime, Swap, Text, Turn, Usage, Work
 from agentllm.errors import SwapRefused
 from agentllm.hotswap.grammar import checked, read_control, without_control
 from agentllm.hotswap.in_force import IN_FORCE, InForce
 from agentllm.hotswap.policy import Policy
 from agentllm.hotswap.status import status
-from agentllm.runtimes.around import Around
 
 _TELL_PROMPTS = frozenset({"set_prompt", "get_config"})
 """The tools whose arguments or results hold a prompt."""

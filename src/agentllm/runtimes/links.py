@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from agentllm.around import Around
 from agentllm.core import Event, Link, Reasoning, Runtime, Shown, Text, Turn
-from agentllm.runtimes.around import Around
 
 _CALLED = {"image": "Picture", "audio": "Sound"}
 

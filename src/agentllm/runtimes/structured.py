@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
+from agentllm.around import Around
 from agentllm.core import (
     ClientCalls,
     Event,
@@ -25,7 +26,6 @@ from agentllm.core import (
     Work,
 )
 from agentllm.errors import MalformedAnswer
-from agentllm.runtimes.around import Around
 from agentllm.runtimes.schemas import flaw
 
 _ANY_VALUE = '{["-0123456789tfn'

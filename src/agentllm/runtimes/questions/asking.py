@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
+from agentllm.around import Around
 from agentllm.conversations.results import in_order
 from agentllm.core import (
     ClientCalls,
@@ -23,7 +24,6 @@ from agentllm.core import (
     Usage,
 )
 from agentllm.errors import InvalidRequest
-from agentllm.runtimes.around import Around
 from agentllm.runtimes.questions.calls import as_call, as_panel_call, fits_in_panel
 from agentllm.runtimes.questions.pause import CALL_PREFIX, Pause, is_answer
 from agentllm.runtimes.questions.text import arguments_as_text, as_text, problems_as_text
