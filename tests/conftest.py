@@ -10,6 +10,7 @@ import pytest
 from agentllm.settings import load_settings
 from tests.postgres import Postgres
 from tests.proxy import clean_environment
+from tests.scripted_llm import ScriptedLLM
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,6 +24,30 @@ def postgres() -> Iterator[Postgres]:
     """A server for all tests that need one: each takes a `new_database`, and starts it again if it stops it."""
     with Postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def running_llm() -> Iterator[ScriptedLLM]:
+    with ScriptedLLM() as llm:
+        yield llm
+
+
+@pytest.fixture
+def llm(running_llm: ScriptedLLM) -> ScriptedLLM:
+    """The scripted model, with nothing scripted and no request remembered."""
+    running_llm.reset()
+    return running_llm
+
+
+@pytest.fixture
+def provider(llm: ScriptedLLM, monkeypatch: pytest.MonkeyPatch) -> ScriptedLLM:
+    """The scripted model in the place of OpenAI and Google, for their SDKs and for LiteLLM."""
+    monkeypatch.setenv("OPENAI_API_KEY", "an-openai-key")
+    monkeypatch.setenv("OPENAI_BASE_URL", llm.openai_base)
+    monkeypatch.setenv("GEMINI_API_KEY", "a-google-key")
+    monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", llm.gemini_base)
+    monkeypatch.setenv("GEMINI_API_BASE", f"{llm.gemini_base}/v1beta")
+    return llm
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import httpx
@@ -29,18 +29,6 @@ GEMINI_ADD = genai_types.Tool(
     function_declarations=[genai_types.FunctionDeclaration(name="add", parameters_json_schema=ADD_PARAMETERS)]
 )
 CALLS = (ToolCall.of("add", a=1, b=2), ToolCall.of("add", a=30, b=40))
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ScriptedLLM]:
-    with ScriptedLLM() as llm:
-        yield llm
-
-
-@pytest.fixture
-def llm(running: ScriptedLLM) -> ScriptedLLM:
-    running.reset()
-    return running
 
 
 @pytest.fixture

@@ -21,19 +21,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("integration")
 
 
-@pytest.fixture(scope="session")
-def running_llm() -> Iterator[ScriptedLLM]:
-    with ScriptedLLM() as llm:
-        yield llm
-
-
-@pytest.fixture
-def llm(running_llm: ScriptedLLM) -> ScriptedLLM:
-    """The scripted model, with nothing scripted and no request remembered."""
-    running_llm.reset()
-    return running_llm
-
-
 def llm_environment(llm: ScriptedLLM) -> dict[str, str]:
     """What points the providers at the scripted model and the catalog at the tests' agents."""
     return {

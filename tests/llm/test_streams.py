@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -438,13 +438,6 @@ def test_all_clients_share_their_connections() -> None:
 
 
 # Over real connections
-
-
-@pytest.fixture
-def llm(scripted: ScriptedLLM) -> Iterator[ScriptedLLM]:
-    scripted.reset()
-    yield scripted
-    scripted.reset()
 
 
 async def ask(llm: ScriptedLLM) -> Heard:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import pytest
 
@@ -13,7 +12,6 @@ from agentllm.core import (
     Finished,
     Link,
     Media,
-    Memory,
     Message,
     OutputFormat,
     Reasoning,
@@ -24,34 +22,12 @@ from agentllm.core import (
     Work,
 )
 from agentllm.runtimes.links import links_in_words
+from tests.runtimes.told import Told
 
 SOUND = Shown(Link("audio", "https://example.org/a.mp3"))
 PICTURE = Shown(Link("image", "https://example.org/a.png"))
 HERE = Shown(Media("image", "image/png", b"x"))
 DONE = Finished("stop", (Message("assistant", "said"),))
-
-
-@dataclass
-class Told:
-    """A runtime that yields what it was given."""
-
-    events: Sequence[Event]
-    name: str | None = "told"
-    description: str | None = "Tells."
-    memory: Memory = field(default_factory=lambda: Memory(turns=7))
-    takes_front_end_tools: bool = True
-    is_warm: bool = False
-    is_closed: bool = False
-
-    async def warm_up(self) -> None:
-        self.is_warm = True
-
-    async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
-        try:
-            for event in self.events:
-                yield event
-        finally:
-            self.is_closed = True
 
 
 async def told(*events: Event, pictures: bool = False, form: OutputFormat | None = None) -> list[Event]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -33,6 +32,7 @@ from agentllm.core import (
 )
 from agentllm.errors import AgentFailed, MalformedAnswer
 from agentllm.runtimes.structured import structured
+from tests.runtimes.told import Told
 
 CITY: dict[str, Any] = {
     "type": "object",
@@ -42,29 +42,6 @@ CITY: dict[str, Any] = {
 ULM = '{"name": "Ulm", "size": 3}'
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 STARTED = Work("1", "tool", "add", "started")
-
-
-@dataclass
-class Told:
-    """A runtime that yields what it was given."""
-
-    events: Sequence[Event]
-    name: str | None = "told"
-    description: str | None = "Tells."
-    memory: Memory = field(default_factory=lambda: Memory(turns=7))
-    takes_front_end_tools: bool = True
-    is_warm: bool = False
-    is_closed: bool = False
-
-    async def warm_up(self) -> None:
-        self.is_warm = True
-
-    async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
-        try:
-            for event in self.events:
-                yield event
-        finally:
-            self.is_closed = True
 
 
 def turn(form: OutputFormat | None, *, stream: bool) -> Turn:

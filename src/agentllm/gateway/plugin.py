@@ -23,6 +23,7 @@ from agentllm.conversations.upkeep import keep_answers, keep_up
 from agentllm.gateway import auth
 from agentllm.gateway.a2a_routes import serve_a2a
 from agentllm.gateway.accounts import Accounts, SpendLogger
+from agentllm.gateway.bodies import check_bodies
 from agentllm.gateway.bridge import HomeLoop
 from agentllm.gateway.costs import Costs
 from agentllm.gateway.families import provide
@@ -69,6 +70,7 @@ def start_in_proxy() -> AgentHandler:
             "The master key is the published test key. Set LITELLM_MASTER_KEY before others can reach the proxy."
         )
     show_cards()
+    check_bodies()
     rehearse(catalog, conversations)
     settings = load_settings()
     for task in (

@@ -1,29 +1,11 @@
-"""The scripted model behind OpenAI's and Google's APIs, as LiteLLM reaches it."""
+"""What LiteLLM leaves open is closed after each test."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from openai import OpenAI
-
-from tests.scripted_llm import ScriptedLLM
-
-
-@pytest.fixture(scope="session")
-def running() -> Iterator[ScriptedLLM]:
-    with ScriptedLLM() as llm:
-        yield llm
-
-
-@pytest.fixture
-def llm(running: ScriptedLLM, monkeypatch: pytest.MonkeyPatch) -> ScriptedLLM:
-    running.reset()
-    monkeypatch.setenv("OPENAI_API_KEY", "an-openai-key")
-    monkeypatch.setenv("OPENAI_BASE_URL", running.openai_base)
-    monkeypatch.setenv("GEMINI_API_KEY", "a-google-key")
-    monkeypatch.setenv("GEMINI_API_BASE", f"{running.gemini_base}/v1beta")
-    return running
 
 
 @pytest.fixture(autouse=True)

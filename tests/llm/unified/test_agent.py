@@ -19,6 +19,8 @@ from tests.llm.unified.asking import OPENAI, SECOND, WEATHER, add, answer_of, ei
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall
 from tests.scripted_llm import Usage as Counts
 
+pytestmark = pytest.mark.usefixtures("provider")
+
 
 def roles(messages: Sequence[JsonObject]) -> list[Any]:
     return [message["role"] for message in messages]

@@ -30,6 +30,8 @@ from tests.llm.unified.asking import OPENAI, SPARE, add, answer_of, either_way
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall
 from tests.scripted_llm import Usage as Counts
 
+pytestmark = pytest.mark.usefixtures("provider")
+
 LAST = "openai/gpt-4.1"
 DOWN = Reply.failing(503, "down for now", retry_after=0)
 

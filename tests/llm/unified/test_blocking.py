@@ -14,6 +14,8 @@ from agentllm.llm.unified.agent import shared_loop
 from tests.llm.unified.asking import OPENAI, SECOND
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall
 
+pytestmark = pytest.mark.usefixtures("provider")
+
 
 @pytest.fixture(autouse=True)
 def closed_connections() -> Iterator[None]:

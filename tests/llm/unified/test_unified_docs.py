@@ -25,11 +25,10 @@ def rows(begin: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in cells}
 
 
-def test_its_examples_run(running: ScriptedLLM) -> None:
-    running.reset()
-    running.script(Reply.calling(ToolCall.of("population", city="Lisbon")), contains="Lisbon")
-    running.script(Reply.calling(ToolCall.of("weather", city="Porto")), contains="weather")
-    environment = clean_environment(OPENAI_API_KEY="k", OPENAI_BASE_URL=running.openai_base, GEMINI_API_KEY="k")
+def test_its_examples_run(llm: ScriptedLLM) -> None:
+    llm.script(Reply.calling(ToolCall.of("population", city="Lisbon")), contains="Lisbon")
+    llm.script(Reply.calling(ToolCall.of("weather", city="Porto")), contains="weather")
+    environment = clean_environment(OPENAI_API_KEY="k", OPENAI_BASE_URL=llm.openai_base, GEMINI_API_KEY="k")
     program = "\n".join(EXAMPLES).replace("from_env()", "from_env('openai/gpt-5.4-mini')")
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=100, check=False

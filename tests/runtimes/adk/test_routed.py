@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -24,23 +23,10 @@ from tests.scripted_llm import Reply, ScriptedLLM, ToolCall, Usage
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 
 pytestmark = [
+    pytest.mark.usefixtures("provider"),
     pytest.mark.filterwarnings(r"ignore:\[EXPERIMENTAL\]"),
     pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ScriptedLLM]:
-    with ScriptedLLM() as llm:
-        yield llm
-
-
-@pytest.fixture
-def llm(running: ScriptedLLM, monkeypatch: pytest.MonkeyPatch) -> ScriptedLLM:
-    running.reset()
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-scripted")
-    monkeypatch.setenv("OPENAI_API_BASE", running.openai_base)
-    return running
 
 
 def asking(*parts: types.Part, **config: Any) -> LlmRequest:

@@ -41,6 +41,8 @@ from tests.runtimes.agno.spoken import Step as Said
 from tests.scripted_llm import Reply, ScriptedLLM
 from tests.scripted_llm import ToolCall as WireCall
 
+pytestmark = pytest.mark.usefixtures("provider")
+
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 
 SCHEMA: JsonObject = {

@@ -35,6 +35,8 @@ from tests.runtimes.agno.conftest import gemini_model, openai_model, routed_mode
 from tests.runtimes.agno.spoken import HOME, Spoken, agent, answer, calling, finished, run, text_of, turn
 from tests.scripted_llm import ScriptedLLM
 
+pytestmark = pytest.mark.usefixtures("provider")
+
 PICTURE = Media("image", "image/png", PNG)
 SOUND = Media("audio", "audio/wav", WAV)
 MP3_SOUND = Media("audio", "audio/mpeg", MP3)

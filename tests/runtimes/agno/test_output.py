@@ -25,6 +25,8 @@ from tests.runtimes.agno.conftest import openai_model, routed_model, routed_with
 from tests.runtimes.agno.spoken import HOME, agent, calling, finished, heard, reasoning_of, text_of, turn
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall
 
+pytestmark = pytest.mark.usefixtures("provider")
+
 SCHEMA: dict[str, Any] = {
     "$defs": {"Part": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}},
     "type": "object",

@@ -28,6 +28,8 @@ from tests.runtimes.agno.conftest import gemini_model, openai_model, routed_mode
 from tests.runtimes.agno.spoken import HOME, agent, finished, reasoning_of, run, text_of, turn, usage_of
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall, Usage
 
+pytestmark = pytest.mark.usefixtures("provider")
+
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 MODELS: dict[str, Callable[[], Model]] = {"openai": openai_model, "gemini": gemini_model, "router": routed_model}
 EVERY_MODEL = pytest.mark.parametrize("make", MODELS.values(), ids=MODELS)

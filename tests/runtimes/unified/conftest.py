@@ -1,5 +1,5 @@
-"""The scripted model as LiteLLM reaches it."""
+"""What LiteLLM leaves open is closed after each test."""
 
-from tests.llm.unified.conftest import closed_connections, llm, running
+from tests.llm.unified.conftest import closed_connections
 
-__all__ = ["closed_connections", "llm", "running"]
+__all__ = ["closed_connections"]

@@ -32,6 +32,8 @@ from tests.runtimes.agno.spoken import finished, text_of, turn, usage_of
 from tests.scripted_llm import Reply, ScriptedLLM
 from tests.scripted_llm import ToolCall as Called
 
+pytestmark = pytest.mark.usefixtures("provider")
+
 MODEL, OTHER = "openai/gpt-4o", "openai/gpt-4o-mini"
 WEATHER = ClientTool("weather", "The weather.", {"type": "object", "properties": {"city": {"type": "string"}}})
 
