@@ -49,15 +49,15 @@ def is_installed() -> bool:
 
 
 class A2ARoutes:
-    """Serves the agents of `catalog`; loads a2a-sdk when it opens, or with the first request before that."""
+    """Serves the agents of `catalog`; opens `server` in time, or with the first request before that."""
 
-    def __init__(self, catalog: Catalog, conversations: Conversations, handler: AgentHandler) -> None:
+    def __init__(self, catalog: Catalog, handler: AgentHandler, server: Server) -> None:
         self._catalog = catalog
-        self._conversations = conversations
         self._handler = handler
+        self._server = server
         self._fetcher = Fetcher() if load_settings().fetch_urls else None
         self._opening = asyncio.Lock()
-        self._server: Server | None = None
+        self._is_open = False
 
     def routes(self) -> list[APIRoute]:
         """The cards, which anyone may read, and all else, which a key is needed for."""
@@ -83,7 +83,6 @@ class A2ARoutes:
             found = self._catalog.get(agent)
         except AgentLLMError as error:
             return _refusal(error)
-        await self._opened()
         from agentllm.a2a.cards import as_json, card_of
 
         base = load_settings().public_url or str(request.base_url)
@@ -118,10 +117,9 @@ class A2ARoutes:
 
     async def _opened(self) -> Server:
         async with self._opening:
-            if self._server is None:
-                server = await asyncio.to_thread(_load, self._conversations)
-                await server.open()
-                self._server = server
+            if not self._is_open:
+                await self._server.open()
+                self._is_open = True
             return self._server
 
 
@@ -143,12 +141,17 @@ def serve_a2a(
     handler: AgentHandler,
 ) -> Coroutine[Any, Any, None]:
     """Have the proxy of this process serve the agents over A2A, where a2a-sdk is installed; what it returns is to be
-    run beside the proxy."""
+    run beside the proxy.
+
+    Loads a2a-sdk, which takes as long as some fifty requests, so before the first of them.
+    """
     if not is_installed():
         return asyncio.sleep(0)
     from litellm.proxy import proxy_server
 
-    served = A2ARoutes(catalog, conversations, handler)
+    from agentllm.a2a.server import Server
+
+    served = A2ARoutes(catalog, handler, Server(conversations))
     proxy_server.app.router.routes[:0] = served.routes()
     return served.keep_open()
 
@@ -175,12 +178,6 @@ def _as_chat(request: Request, catalog: Catalog) -> Request:
         "headers": [*headers, (b"content-type", b"application/json")],
     }
     return Request({**request.scope, **changed}, receive)
-
-
-def _load(conversations: Conversations) -> Server:
-    from agentllm.a2a.server import Server
-
-    return Server(conversations)
 
 
 def _refusal(error: AgentLLMError) -> Response:
