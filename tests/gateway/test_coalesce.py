@@ -91,7 +91,7 @@ def test_pieces_are_at_least_the_hold_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("streams", "hold"), [(1, HOLD), (10, HOLD), (30, 30 * HOLD_FOR_EACH), (50, LONGEST_HOLD), (200, LONGEST_HOLD)]
+    ("streams", "hold"), [(1, HOLD), (10, HOLD), (30, 30 * HOLD_FOR_EACH), (63, LONGEST_HOLD), (200, LONGEST_HOLD)]
 )
 def test_many_streams_send_less_often(streams: int, hold: float) -> None:
     script = [(0.003, Text("x"))] * 200

@@ -22,7 +22,7 @@ HOLD = 0.020
 HOLD_FOR_EACH = 0.002
 """Seconds of it for each stream where there are more, so that together they send 500 pieces a second."""
 
-LONGEST_HOLD = 0.100
+LONGEST_HOLD = 0.125
 """Seconds that text is held back at most, however many streams there are."""
 
 MOST_GATHERED = 65_536
