@@ -14,7 +14,7 @@ import sys
 EVERY = 0.02
 """Seconds between two looks at what there is to collect."""
 
-THRESHOLDS = (20_000, 10, 2)
+THRESHOLDS = (20_000, 10, 5)
 """After how many new objects the youngest are collected, and after how many collections of one generation the next.
 
 Streams leave hardly any garbage: with Python's (700, 10, 10), looking for it took a twentieth of a busy proxy's time.
