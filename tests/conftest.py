@@ -6,11 +6,15 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from agentllm.settings import load_settings
 from tests.postgres import Postgres
 from tests.proxy import clean_environment
 from tests.scripted_llm import ScriptedLLM
+
+settings.register_profile("agentllm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("agentllm")  # how quick the machine is, no test of properties is to tell
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
