@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from uuid import UUID
 
 import pytest
 from agno.tools.function import Function
@@ -121,6 +122,12 @@ def test_what_asks_for_no_tool_calls_none(message: str) -> None:
     assert asked_for(message, TOOLS) == ()
 
 
+@given(st.uuids())
+def test_a_uuid_is_neither_words_nor_arithmetic(uuid: UUID) -> None:
+    assert calls(f"List the tags. {uuid}") == {"list_tags": {}}
+    assert calls(f"What is {uuid}?") == {}
+
+
 def test_a_request_without_what_the_tool_needs_names_the_argument() -> None:
     (found,) = asked_for("What's the weather?", TOOLS)
     assert found == Unfilled(next(tool for tool in TOOLS if tool.name == "weather"), Missing("city", "string"))
@@ -178,6 +185,7 @@ def test_an_argument_is_read_by_its_type(schema: Json, text: str, value: Json) -
     ("name", "text", "value"),
     [
         ("date", "the one of 2026-11-20", "2026-11-20"),
+        ("order_id", "where is 00112233-4455-6677-8899-001122334455?", "00112233-4455-6677-8899-001122334455"),
         ("url", "see https://example.com/a?b=c.", "https://example.com/a?b=c"),
         ("email", "write to ann@example.com", "ann@example.com"),
         ("commit", "look at 0a1b2c3d", "0a1b2c3d"),

@@ -11,6 +11,7 @@ from agentllm.llm.offline.values import Values, number
 from agentllm.llm.offline.words import name_words, word_set
 
 _ASKED_BY: Mapping[str, frozenset[str]] = {
+    "uuid": word_set("uuid guid id identifier"),
     "url": word_set("url uri link"),
     "email": word_set("email mail address recipient sender from to"),
     "expression": word_set("expression formula calculation arithmetic"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agentllm.core import Json, JsonObject
 from agentllm.llm.offline.arguments import Missing, fill
-from agentllm.llm.offline.values import expression_in, without_expressions
+from agentllm.llm.offline.values import expression_in, without_values
 from agentllm.llm.offline.words import is_meaningless, meaningful, name_words, requests, stem, stems
 
 _ARITHMETIC = frozenset(map(stem, ("calculate", "calculator", "compute", "evaluate", "arithmetic", "expression")))
@@ -125,7 +125,7 @@ class _Request:
 
     def __init__(self, text: str) -> None:
         self.implied = _implied_by(expression_in(text))
-        text = without_expressions(text)
+        text = without_values(text)
         self.words = meaningful(text)
         self.stems = frozenset(map(stem, self.words)) | frozenset(
             part for word in self.words if not word[0].isdigit() for part in stems(word)

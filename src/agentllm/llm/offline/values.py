@@ -9,7 +9,9 @@ from typing import NamedTuple
 from agentllm.llm.offline.words import NUMBERS, name_words, stem
 
 _QUOTED = re.compile(r"\"([^\"]+)\"|`([^`]+)`|(?<!\w)'([^']+)'(?!\w)")
+_UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
 _TOKENS: Mapping[str, re.Pattern[str]] = {
+    "uuid": _UUID,
     "url": re.compile(r"https?://[^\s<>]+[^\s<>.,;:!?)]"),
     "email": re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+"),
     "date": re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d)?)?\b"),
@@ -39,9 +41,9 @@ def expression_in(text: str) -> str | None:
     return _balanced(found.group().strip()) if found else None
 
 
-def without_expressions(text: str) -> str:
-    """`text` without its arithmetic expressions, so that the "times" of "3 times 4" is no word of it."""
-    return _EXPRESSION.sub(" ", _spoken(text))
+def without_values(text: str) -> str:
+    """`text` without UUIDs and arithmetic, so that the "times" of "3 times 4" is no word of it."""
+    return _EXPRESSION.sub(" ", _UUID.sub(" ", _spoken(text)))
 
 
 class Found(NamedTuple):
@@ -55,7 +57,7 @@ class Found(NamedTuple):
 class Values:
     """The values of a text; taking one removes it.
 
-    `kinds` has strings of the kinds url, email, date, tag, zone, path, commit, expression and place, `quoted`
+    `kinds` has strings of the kinds uuid, url, email, date, tag, zone, path, commit, expression and place, `quoted`
     those in quotation marks, each in the order of the text. What is quoted is in no kind.
     """
 
