@@ -18,6 +18,7 @@ from agentllm.errors import (
     ModelFailed,
     UnknownAgent,
     UnsupportedParameter,
+    origin,
 )
 
 
@@ -127,3 +128,37 @@ class TestModelFailed:
         ModelFailed("no", status=429)
         assert ModelFailed("no").type == "api_error"
         assert ModelFailed.status == AgentFailed.status
+
+
+def test_the_origin_of_an_error_names_types_and_places_and_nothing_that_was_said() -> None:
+    def look_up() -> None:
+        try:
+            raise KeyError("secret")
+        except KeyError as cause:
+            raise ValueError("secret") from cause
+
+    with pytest.raises(ValueError, match="secret") as raised:
+        look_up()
+    told = origin(raised.value)
+    assert told.startswith("ValueError at:\n")
+    assert "\nfrom KeyError at:\n" in told
+    assert "in look_up" in told
+    assert "secret" not in told
+
+
+def test_an_origin_ends_where_errors_came_from_each_other() -> None:
+    first, second = ValueError(), KeyError()
+    first.__cause__, second.__cause__ = second, first
+    assert origin(first).count(" at:") == 2
+
+
+def test_an_origin_tells_no_context_that_was_suppressed() -> None:
+    def look_up() -> None:
+        try:
+            raise KeyError
+        except KeyError:
+            raise ValueError("not there") from None
+
+    with pytest.raises(ValueError, match="not there") as raised:
+        look_up()
+    assert "KeyError" not in origin(raised.value)

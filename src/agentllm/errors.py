@@ -27,12 +27,14 @@ AgentLLMError                  500 api_error
 └── ConfigurationError         (stops the start; never leaves the process)
 
 A message is written for the client: it names the value, the limit and the way out, and holds
-no traceback, no file path and no secret. What only the operator may see goes to the log.
+no traceback, no file path and no secret. What only the operator may see goes to the log, which
+is told the types of other errors and their places: what they say may be what somebody said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Iterator
 
 
 class AgentLLMError(Exception):
@@ -228,6 +230,26 @@ class RunTimedOut(AgentFailed):
 
 class ConfigurationError(AgentLLMError):
     """A setting, a file or an agent's name is wrong; the message says which and how to mend it."""
+
+
+def origin(error: BaseException) -> str:
+    """The types of `error` and of those it came from, each with the places in the code, and nothing of their texts."""
+    return "\nfrom ".join(f"{type(one).__name__} at:\n{_places(one)}" for one in causes(error))
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """`error`, what it came from, and so on."""
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        yield found
+        found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)
+
+
+def _places(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return "\n".join(f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
 
 
 _TYPES_BY_STATUS = {

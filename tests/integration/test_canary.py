@@ -34,6 +34,7 @@ LEAKY = '''
 import logging
 
 from agno.agent import Agent
+from agno.workflow import Workflow
 
 from agentllm.llm.providers import openai
 
@@ -55,7 +56,27 @@ def leaky() -> Agent:
     return Agent(name="leaky", model=openai("gpt-leaky"), tools=[save, refuse], telemetry=False)
 
 
-__all__ = ["leaky"]
+def angry(run_input) -> None:
+    """Fail with what was asked."""
+    raise RuntimeError(f"never say {{run_input.input_content}}") from ValueError(str(run_input.input_content))
+
+
+def blind(step_input):
+    """Fail with what was asked."""
+    raise ValueError(f"cannot read {{step_input.input}}")
+
+
+def hooked() -> Agent:
+    """Has a hook that fails, which Agno passes over."""
+    return Agent(name="hooked", model=openai("gpt-leaky"), pre_hooks=[angry], telemetry=False)
+
+
+def blinded() -> Workflow:
+    """Fails in its only step."""
+    return Workflow(name="blinded", steps=[blind], telemetry=False)
+
+
+__all__ = ["leaky", "hooked", "blinded"]
 '''
 
 
@@ -183,6 +204,18 @@ def test_a_tool_that_fails(canaries: Canaries, llm: ScriptedLLM, stream: bool) -
 
 
 @STREAM
+@pytest.mark.parametrize(("agent", "status", "place"), [("hooked", 200, "in angry"), ("blinded", 500, "in blind")])
+def test_code_of_an_agent_that_fails(
+    canaries: Canaries, llm: ScriptedLLM, agent: str, status: int, place: str, stream: bool
+) -> None:
+    response = canaries.post(canaries.body(model=f"agno/{agent}", stream=stream))
+    assert response.status_code == status
+    assert place in canaries.proxy.log
+    assert "never say" not in response.text
+    assert "cannot read" not in response.text
+
+
+@STREAM
 def test_a_tool_that_is_called_wrongly(canaries: Canaries, llm: ScriptedLLM, stream: bool) -> None:
     for call in (
         ToolCall.of("save", **{canaries("argument"): canaries("value")}),
@@ -197,7 +230,7 @@ def test_a_tool_that_is_called_wrongly(canaries: Canaries, llm: ScriptedLLM, str
 @pytest.mark.parametrize("model", ["agno/leaky", "agno/gemini-echo", "agno/routed", "agno/team", "agno/flow"])
 @pytest.mark.parametrize("status", [400, 429, 500])
 def test_a_model_that_fails(canaries: Canaries, llm: ScriptedLLM, stream: bool, model: str, status: int) -> None:
-    llm.script(Reply.failing(status), times=None)
+    llm.script(Reply.failing(status, f"You said {canaries('quoted')}."), times=None)
     assert canaries.post(canaries.body(model=model, stream=stream)).status_code == status
 
 

@@ -20,6 +20,7 @@ from agentllm.errors import (
     MalformedAnswer,
     ModelFailed,
     UnknownAgent,
+    origin,
 )
 
 log = logging.getLogger("agentllm.gateway")
@@ -49,10 +50,10 @@ _NEEDS_RESPONSE = frozenset({403, 422})
 
 
 def as_ours(error: Exception, agent: str) -> AgentLLMError:
-    """`error`; one that is not ours is logged whole, and told to the client without its content."""
+    """`error`; one that is not ours is logged with its origin, and told to the client without it."""
     if isinstance(error, AgentLLMError):
         return error
-    log.error("unexpected error of the agent %r", agent, exc_info=error)
+    log.error("unexpected error of the agent %r: %s", agent, origin(error))
     return AgentFailed(f"The agent {agent!r} failed. Its operator finds the cause in the log.")
 
 

@@ -48,6 +48,22 @@ def test_a_tool_that_there_is_not_is_not_named(log: pytest.LogCaptureFixture) ->
     assert "secret" not in log.text
 
 
+def test_what_an_error_says_is_not_shown_wherever_it_is_quoted(log: pytest.LogCaptureFixture) -> None:
+    try:
+        try:
+            raise KeyError("secret")
+        except KeyError as cause:
+            raise ValueError("another secret") from cause
+    except ValueError as error:
+        agent_logger.error(f"Error in Agent run: {error}, which came from {error.__cause__}")
+        agent_logger.error("%s", error)
+        agent_logger.error("it broke", exc_info=True)
+    assert "secret" not in log.text
+    assert "Error in Agent run: ValueError, which came from KeyError" in log.text
+    assert "it broke, ValueError at:" in log.text
+    assert "from KeyError at:" in log.text
+
+
 def test_everything_else_is_as_agno_says_it(log: pytest.LogCaptureFixture) -> None:
     agent_logger.error("API status error: the key is wrong")
     assert "the key is wrong" in log.text

@@ -17,7 +17,7 @@ from agentllm.agents.release_manager.repository import Repository, open_reposito
 from agentllm.agents.release_manager.revisions import is_name, resolve
 from agentllm.agents.release_manager.text import one_line, quoted
 from agentllm.agents.release_manager.versions import find_releases, parse_tag, release_before
-from agentllm.errors import AgentLLMError, InvalidRequest
+from agentllm.errors import AgentLLMError, InvalidRequest, origin
 
 MAX_LIMIT = 200
 
@@ -94,10 +94,10 @@ class ReleaseTools(Toolkit):
                 return work(repository)
         except AgentLLMError as error:
             return error.message
-        except Exception:
+        except Exception as error:
             # A damaged repository can raise anything in dulwich, and Agno would hand the text of it, paths
             # and all, to the model.
-            _log.warning("release_manager.read_failed", exc_info=True)
+            _log.warning("release_manager.read_failed: %s", origin(error))
             return f"The repository that {VARIABLE} names could not be read: it seems to be damaged."
 
 

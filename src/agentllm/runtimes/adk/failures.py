@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from typing import Any
 
 from google.genai.errors import APIError
 
 from agentllm.core import Turn
-from agentllm.errors import AgentFailed, AgentLLMError, InvalidRequest, ModelFailed
+from agentllm.errors import AgentFailed, AgentLLMError, InvalidRequest, ModelFailed, origin
 from agentllm.llm.router import own_words, status_of
 from agentllm.runtimes.adk.calls import Calls
 
@@ -23,14 +22,8 @@ def failure(error: Exception, calls: Calls, turn: Turn) -> AgentLLMError:
         return found
     if calls.error is not None and _is_of(error, calls.error):
         return _of_model(calls.error, calls, turn)
-    log.error("agent %r failed in run %s: %s at:\n%s", turn.agent, turn.id, type(error).__name__, places(error))
+    log.error("agent %r failed in run %s: %s", turn.agent, turn.id, origin(error))
     return AgentFailed(f"The agent {turn.agent!r} failed in run {turn.id}. Its operator finds the cause in the log.")
-
-
-def places(error: BaseException) -> str:
-    """Where in the code an error came from, without what it says."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return "\n".join(f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
 
 
 def _of_model(error: Exception, calls: Calls, turn: Turn) -> AgentLLMError:

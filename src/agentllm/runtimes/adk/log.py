@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from agentllm.runtimes.adk.failures import places
+from agentllm.errors import origin
 
 _ADK = "google_adk"
 
@@ -16,7 +16,7 @@ class _WithoutContent(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         raised = record.exc_info[1] if record.exc_info else None
-        where = f", {type(raised).__name__} at:\n{places(raised)}" if raised is not None else ""
+        where = f", {origin(raised)}" if raised is not None else ""
         log.log(record.levelno, "%s: %r (its content is not shown)%s", record.name, record.msg, where)
 
 

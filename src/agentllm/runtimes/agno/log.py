@@ -1,12 +1,14 @@
-"""Agno's log without what was said: it prints the arguments of tools that fail, and what their errors quote of them."""
+"""Agno's log without what was said: it prints the arguments of tools that fail, and what errors say."""
 
 from __future__ import annotations
 
 import logging
 import re
-import traceback
+import sys
 
 from agno.utils.log import LOGGER_NAME, TEAM_LOGGER_NAME, WORKFLOW_LOGGER_NAME
+
+from agentllm.errors import causes, origin
 
 _TELLING = re.compile(
     r"Could not run function \w*|Function (?=.* not found)|Unable to (?:decode|parsing) function arguments"
@@ -19,22 +21,30 @@ _TELLING = re.compile(
 
 
 def hide_content() -> None:
-    """Have Agno's loggers tell which tool failed, with which error and where, and not with what."""
+    """Have Agno's loggers tell what failed, with which error and where, and not with what."""
     for name in (LOGGER_NAME, TEAM_LOGGER_NAME, WORKFLOW_LOGGER_NAME):
         logging.getLogger(name).addFilter(_hide)
 
 
 def _hide(record: logging.LogRecord) -> bool:
-    if isinstance(record.msg, BaseException):
-        error = record.msg
-        record.msg, record.args, record.exc_info = f"{type(error).__name__} at:\n{_places(error)}", (), None
-    elif found := _TELLING.match(str(record.msg)):
-        raised = record.exc_info[1] if record.exc_info else None
-        where = f", {type(raised).__name__} at:\n{_places(raised)}" if raised else ""
-        record.msg, record.args, record.exc_info = f"{found[0].strip()} (its content is not shown){where}", (), None
+    said = record.getMessage()
+    raised = record.msg if isinstance(record.msg, BaseException) else (record.exc_info or sys.exc_info())[1]
+    told = _told(said, raised)
+    if told != said or record.exc_info:
+        record.msg = told if raised is None else f"{told}, {origin(raised)}"
+        record.args, record.exc_info = (), None
     return True
 
 
-def _places(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    return "\n".join(f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
+def _told(said: str, raised: BaseException | None) -> str:
+    if found := _TELLING.match(said):
+        return f"{found[0].strip()} (its content is not shown)"
+    return said if raised is None else _without_texts(said, raised)
+
+
+def _without_texts(said: str, error: BaseException) -> str:
+    """`said` with the name of each error where what it says was."""
+    for one in causes(error):
+        if text := str(one):
+            said = said.replace(text, type(one).__name__)
+    return said

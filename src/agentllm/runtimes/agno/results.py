@@ -142,12 +142,12 @@ def raise_if_incomplete(text: str, outcome: Outcome, *, is_paused: bool = False,
 
 
 def failure(detail: str, outcome: Outcome, turn: Turn, error_type: str | None = None) -> AgentLLMError:
-    """The error that a client is told; `detail` goes to the log, unless the agent refused the input with it."""
+    """The error that a client is told, with `detail` where the agent refused the input with it."""
     if of_model := outcome.failure():
         return of_model
     if error_type == "input_check_error":
         return InvalidRequest(detail)
-    log.error("agent %r failed in run %s: %s: %s", turn.agent, turn.id, error_type, detail)
+    log.error("agent %r failed in run %s: %s", turn.agent, turn.id, error_type or "Agno tells the error before this")
     return AgentFailed(f"The agent {turn.agent!r} failed in run {turn.id}. Its operator finds the cause in the log.")
 
 
