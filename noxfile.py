@@ -15,7 +15,7 @@ ENVIRONMENT = {
 @nox.session
 def test(session: nox.Session) -> None:
     """All tests that need no proxy process and no server, with branch coverage of the parts that must not fail."""
-    alone = ("-m", "not integration and not postgres")
+    alone = ("--ignore=tests/integration", "-m", "not integration and not postgres")
     if session.posargs:
         session.run("pytest", *alone, *session.posargs, env=ENVIRONMENT)
         return

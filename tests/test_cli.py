@@ -77,6 +77,7 @@ class TestAgents:
         assert "wether" not in result.stdout
         assert "ZeroDivisionError" in caplog.text
 
+    @pytest.mark.integration
     def test_a_wrong_setting_ends_it_with_its_message_alone(self, folder: Path) -> None:
         done = agentllm("agents", folder=folder, AGENTLLM_AGENTS="nowhere")
         assert done.returncode == 2

@@ -83,6 +83,7 @@ def start() -> AgentHandler:
     return handler
 
 
+@pytest.mark.integration
 def test_importing_the_plugin_starts_nothing(tmp_path: Path) -> None:
     code = (
         "import threading, litellm, agentllm.gateway.plugin, logging, sys\n"

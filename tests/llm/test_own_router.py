@@ -116,6 +116,7 @@ def test_a_file_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         own_router()
 
 
+@pytest.mark.integration
 def test_an_agent_in_a_program_of_one_s_own_is_given_the_models_of_the_file(
     folder: Path, provider: ScriptedLLM
 ) -> None:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from agentllm import UnifiedAgent, errors
 from agentllm.llm.unified.attempts import RETRIES
 from agentllm.llm.unified.failures import PASSING
@@ -25,6 +27,7 @@ def rows(begin: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in cells}
 
 
+@pytest.mark.integration
 def test_its_examples_run(llm: ScriptedLLM) -> None:
     llm.script(Reply.calling(ToolCall.of("population", city="Lisbon")), contains="Lisbon")
     llm.script(Reply.calling(ToolCall.of("weather", city="Porto")), contains="weather")
