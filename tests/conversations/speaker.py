@@ -15,7 +15,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from agentllm.conversations import Conversations, open_conversations
-from agentllm.conversations.conversations import KEEP_EVERY
+from agentllm.conversations.growing import KEEP_EVERY
 from agentllm.core import Caller, Event, Place, Text, Turn
 from agentllm.settings import Settings
 from tests.conversations.speaking import Speaking

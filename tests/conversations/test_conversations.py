@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agentllm.conversations import Conversations, database
-from agentllm.conversations import conversations as module
+from agentllm.conversations import Conversations, database, growing
 from agentllm.conversations import store as store_module
 from agentllm.conversations.locks import Locks
 from agentllm.conversations.records import CONTINUE
+from agentllm.conversations.results import NO_RESULT
 from agentllm.conversations.store import Store
 from agentllm.core import (
+    WORK_ID,
     Caller,
     Event,
     Finished,
@@ -29,6 +31,7 @@ from agentllm.core import (
     ToolCall,
     Turn,
     Usage,
+    Work,
 )
 from agentllm.errors import AgentFailed, ConversationBusy, MalformedAnswer, StoreUnavailable
 from tests.conversations.conftest import SECRET
@@ -79,6 +82,25 @@ async def tell(conversations: Conversations, runtime: Speaking, *messages: Messa
     """Ask in Ada's session; returns what the agent was given of the conversation."""
     await ask(conversations, runtime, a_turn(*messages))
     return texts(runtime.turns[-1].messages)
+
+
+def tool(name: str, *, by: str | None = None) -> tuple[Work, Work]:
+    """The begin and the end of a tool's work."""
+    begun = Work(f"{WORK_ID}{name}", "tool", name, "started", {"of": name}, by=by)
+    return begun, replace(begun, status="finished", result=f"done {name}")
+
+
+def at_once(one: tuple[Work, Work], other: tuple[Work, Work]) -> tuple[Work, ...]:
+    """Two tools at the same time; the second ends first."""
+    return (one[0], other[0], other[1], one[1])
+
+
+def called(*names: str, says: str = "") -> Message:
+    return Message("assistant", says, tuple(ToolCall(name, name, f'{{"of": "{name}"}}') for name in names))
+
+
+def result(name: str, of: str | None = None) -> Message:
+    return Message("tool", of or f"done {name}", tool_call_id=name, name=name)
 
 
 def turns(store: Store) -> list[tuple[object, ...]]:
@@ -480,7 +502,7 @@ class TestStored:
     async def test_how_far_an_answer_has_come_is_on_disk_while_the_agent_is_silent(
         self, conversations: Conversations, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "KEEP_EVERY", 0.02)
+        monkeypatch.setattr(growing, "KEEP_EVERY", 0.02)
         monkeypatch.setattr(database, "SOON", 0.02)
 
         async def ponders(turn: Turn) -> AsyncGenerator[Event, None]:
@@ -529,6 +551,99 @@ class TestTurnsThatEndEarly:
         runtime = Speaking()
         assert await tell(conversations, runtime, "c") == ["a", "A", "b", "half an ans", "c"]
         assert runtime.turns[0].state == {"count": 1}
+
+    async def test_what_its_tools_did_is_given_again(self, conversations: Conversations, store: Store) -> None:
+        async def acts(turn: Turn) -> AsyncGenerator[Event, None]:
+            yield Text("Looking. ")
+            for event in (*tool("one"), *tool("two", by="a member")):
+                yield event
+            yield Text("And more. ")
+            for event in at_once(tool("three"), tool("four")):
+                yield event
+            yield Text("Nearly")
+            raise AgentFailed("no")
+
+        with pytest.raises(AgentFailed):
+            await tell(conversations, Speaking(acts), "a")
+        assert turns(store) == [("interrupted", "Looking. And more. Nearly")]
+        runtime = Speaking()
+        await tell(conversations, runtime, "b")
+        assert runtime.turns[0].messages == (
+            user("a"),
+            called("one", says="Looking. "),
+            result("one"),
+            called("three", "four", says="And more. "),
+            result("three"),
+            result("four"),
+            assistant("Nearly"),
+            user("b"),
+        )
+
+    async def test_a_tool_that_ran_is_given_again_though_nothing_was_said(
+        self, conversations: Conversations, store: Store
+    ) -> None:
+        async def acts(turn: Turn) -> AsyncGenerator[Event, None]:
+            for event in tool("one"):
+                yield event
+            raise AgentFailed("no")
+
+        with pytest.raises(AgentFailed):
+            await tell(conversations, Speaking(acts), "a")
+        assert turns(store) == [("interrupted", "")]
+        runtime = Speaking()
+        await tell(conversations, runtime, "b")
+        assert runtime.turns[0].messages == (user("a"), called("one"), result("one"), user("b"))
+
+    async def test_a_tool_that_was_stopped_is_given_again_without_a_result(self, conversations: Conversations) -> None:
+        async def acts(turn: Turn) -> AsyncGenerator[Event, None]:
+            yield tool("one")[0]
+            await asyncio.Event().wait()
+
+        events = conversations.run(Speaking(acts), a_turn("a"))
+        await anext(events)
+        await events.aclose()
+        runtime = Speaking()
+        await tell(conversations, runtime, "b")
+        assert runtime.turns[0].messages == (user("a"), called("one"), result("one", NO_RESULT), user("b"))
+
+    async def test_a_tool_that_waited_for_the_person_has_its_result_behind_its_call(
+        self, conversations: Conversations
+    ) -> None:
+        async def asks(turn: Turn) -> AsyncGenerator[Event, None]:
+            yield Text("May I?")
+            yield Finished("stop", (called("one", says="May I?"),), pending={"for": "one"})
+
+        async def acts(turn: Turn) -> AsyncGenerator[Event, None]:
+            assert turn.pending == {"for": "one"}
+            for event in tool("one"):
+                yield event
+            raise AgentFailed("no")
+
+        await tell(conversations, Speaking(asks), "a")
+        with pytest.raises(AgentFailed):
+            await tell(conversations, Speaking(acts), "yes")
+        runtime = Speaking()
+        await tell(conversations, runtime, "b")
+        assert [message for message in runtime.turns[0].messages if message.role == "tool"] == [result("one")]
+
+    async def test_what_its_tools_did_is_on_disk_while_it_runs(
+        self, conversations: Conversations, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(growing, "KEEP_EVERY", 0.02)
+        monkeypatch.setattr(database, "SOON", 0.02)
+
+        async def acts(turn: Turn) -> AsyncGenerator[Event, None]:
+            for event in tool("one"):
+                yield event
+            await asyncio.Event().wait()
+
+        asking = asyncio.create_task(ask(conversations, Speaking(acts), a_turn("a")))
+        async with asyncio.timeout(SECOND):
+            while "done one" not in str(await asyncio.to_thread(rows, store.url, "SELECT output FROM turns")):
+                assert not asking.done()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
 
     async def test_so_is_one_whose_reader_leaves(self, conversations: Conversations, store: Store) -> None:
         runtime = Speaking()

@@ -17,7 +17,7 @@ from litellm.litellm_core_utils.litellm_logging import Logging
 from litellm.types.utils import ModelResponse, ModelResponseStream
 
 from agentllm.core import Event, Finished, FinishReason, Link, Media, Reasoning, Shown, Text, Usage
-from agentllm.gateway.chunks import Answer, litellm_usage, of_one_time, whole_answer
+from agentllm.gateway.chunks import Answer, litellm_usage, of_openai, whole_answer
 
 HI = [{"role": "user", "content": "hi"}]
 
@@ -47,7 +47,7 @@ def read_by_litellm(events: Sequence[Event], *, model: str = "demo") -> list[Mod
             custom_llm_provider="agno",
             stream_options={"include_usage": True},
         )
-        return [chunk async for chunk in of_one_time(wrapper)]
+        return [chunk async for chunk in of_openai(wrapper)]
 
     return asyncio.run(read())
 

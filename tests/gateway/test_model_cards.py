@@ -160,7 +160,7 @@ def test_query_parameters_reach_litellm(client: TestClient) -> None:
 def test_litellm_s_own_description_of_its_api_is_unchanged(client: TestClient) -> None:
     app = proxy_server.app
     first = [route for route in app.router.routes[: len(PATHS)] if isinstance(route, APIRoute)]
-    assert {route.path for route in first} == set(PATHS)
+    assert {route.path.replace(":path", "") for route in first} == set(PATHS)
     assert not any(route.include_in_schema for route in first)
 
 

@@ -32,7 +32,7 @@ from agentllm.core import (
     Work,
 )
 from agentllm.errors import AgentFailed, ConversationBusy, InvalidRequest, ModelFailed, RunTimedOut, StoreUnavailable
-from agentllm.gateway.chunks import of_one_time
+from agentllm.gateway.chunks import of_openai
 from agentllm.gateway.work import WORK, work_fields
 from tests.gateway.conftest import Serve
 from tests.gateway.sse import Stream, read_sse
@@ -80,7 +80,7 @@ class Said:
         options = {"stream_options": {"include_usage": True}} if include_usage else {}
         request_data = {**ASKED, "stream": True, **options}
         response: Any = await self.router.acompletion(**request_data)
-        frames = async_data_generator(of_one_time(response), UserAPIKeyAuth(), request_data)
+        frames = async_data_generator(of_openai(response), UserAPIKeyAuth(), request_data)
         return [frame.decode() if isinstance(frame, bytes) else frame async for frame in frames]
 
 

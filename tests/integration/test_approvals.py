@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from openai import APIStatusError, AsyncOpenAI, OpenAI
+from openai import APIError, APIStatusError, AsyncOpenAI, OpenAI
 
 from tests.integration.calling import Pair, Said, asked, client_of, of_message, shared
 from tests.integration.conftest import llm_environment
@@ -137,6 +137,42 @@ def test_a_yes_counts_once(client: OpenAI, pair: Pair, llm: ScriptedLLM) -> None
     messages = replied(ask(client), "yes")
     assert [ask(client, messages).text for _ in range(2)] == ["All is done.", "Again?"]
     assert pair.done == ["deployed 1.2"]
+
+
+@STREAM
+def test_what_was_done_is_remembered_though_the_model_failed_after_it(
+    client: OpenAI, pair: Pair, llm: ScriptedLLM, stream: bool
+) -> None:
+    calling(llm, DEPLOY, then=[])
+    llm.script(Reply.failing(500), model=MODEL)
+    session = {"x-agentllm-session-id": str(uuid.uuid4())}
+    ask(client, extra_headers=session, stream=stream)
+    with pytest.raises(APIError):
+        ask(client, [{"role": "user", "content": "yes"}], extra_headers=session, stream=stream)
+    assert pair.done == ["deployed 1.2"]
+    ask(client, [{"role": "user", "content": "go on"}], extra_headers=session, stream=stream)
+    done = [("user", "ship it"), ("assistant", "deploy"), ("tool", "deployed 1.2")]
+    assert asked(llm) == [*done, ("user", "yes"), ("user", "go on")]
+
+
+@STREAM
+def test_a_tool_that_ran_before_the_model_failed_is_remembered(
+    client: OpenAI, pair: Pair, llm: ScriptedLLM, stream: bool
+) -> None:
+    calling(llm, LOOK, said="Looking.", then=[])
+    llm.script(Reply.failing(500), model=MODEL)
+    session = {"x-agentllm-session-id": str(uuid.uuid4())}
+    with pytest.raises(APIError):
+        ask(client, extra_headers=session, stream=stream)
+    assert pair.done == ["looked at the log"]
+    ask(client, [{"role": "user", "content": "go on"}], extra_headers=session, stream=stream)
+    conversation = [(role, text.rpartition(". ")[2]) for role, text in asked(llm)]
+    assert conversation == [
+        ("user", "ship it"),
+        ("assistant", "look"),
+        ("tool", "looked at the log"),
+        ("user", "go on"),
+    ]
 
 
 def test_what_was_done_is_remembered_afterwards(client: OpenAI, pair: Pair, llm: ScriptedLLM) -> None:

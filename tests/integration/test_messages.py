@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import httpx
 import pytest
-from anthropic import Anthropic, APIStatusError, AsyncAnthropic
+from anthropic import Anthropic, APIStatusError, AsyncAnthropic, beta_tool
 from anthropic.types import Message
 
 from tests.integration.checks import Keyed, asked, leave_early, leave_stream, never_meet, open_keyed
@@ -72,6 +72,32 @@ def refusal(client: Anthropic, messages: Any = None, **more: Any) -> tuple[int, 
     body = json.loads(raised.value.response.text)
     assert body["type"] == "error"
     return raised.value.status_code, body["error"]
+
+
+def test_a_thread_is_refused_and_the_sdk_sends_everything_instead(claude: Anthropic, llm: ScriptedLLM) -> None:
+    @beta_tool
+    def weather(city: str) -> str:
+        """The weather of a city."""
+        return f"sunny in {city}"
+
+    llm.script(Reply.calling(ToolCall.of("weather", city="Rome")), "A fine day.")
+    runner = claude.beta.messages.tool_runner(
+        model="agno/echo", max_tokens=1_000, tools=[weather], messages=[{"role": "user", "content": "How is Rome?"}]
+    )
+    (said_last,) = runner.until_done().content
+    assert said_last.type == "text"
+    assert said_last.text == "A fine day."
+    assert asked(llm)[-1] == ("tool", "sunny in Rome")
+
+
+@pytest.mark.parametrize("model", ["agno/echo", "agno/nobody", "adk/nobody"])
+def test_a_thread_is_named_where_it_cannot_be_served(proxy: Proxy, llm: ScriptedLLM, model: str) -> None:
+    body = {"model": model, "max_tokens": 9, "messages": said("hi"), "thread": {"type": "create"}}
+    response = httpx.post(f"{proxy.base_url}/messages", json=body, headers={"x-api-key": proxy.key}, timeout=30)
+    assert response.status_code == 400
+    assert response.json()["error"]["details"]["error_code"] == "thread_unsupported_request"
+    assert "'thread'" in response.json()["error"]["message"]
+    assert llm.requests() == []
 
 
 def fresh() -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from openai import OpenAI
+from openai import NotFoundError, OpenAI
 
 from agentllm.gateway.model_cards import BUILT_IN_TOOLS, FIELDS
 from agentllm.keys import KeyFile, make_key
@@ -129,6 +129,16 @@ def test_one_model_is_shown_with_the_same_card(listing: tuple[Proxy, str], path:
         listed = entries(get(listing[0], path))[name]
         assert {field: entry.get(field) for field in FIELDS} == {field: listed.get(field) for field in FIELDS}
     assert get(listing[0], f"{path}/nobody").status_code == 404
+
+
+def test_an_agent_is_found_by_its_name(listing: tuple[Proxy, str]) -> None:
+    proxy, key = listing
+    for known in (proxy.key, key):
+        with OpenAI(base_url=proxy.base_url, api_key=known, max_retries=0) as client:
+            name = client.models.list().data[0].id
+            assert client.models.retrieve(name).id == name
+            with pytest.raises(NotFoundError):
+                client.models.retrieve("agno/nobody")
 
 
 @LISTS

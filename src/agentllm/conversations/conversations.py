@@ -9,6 +9,7 @@ import secrets
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
+from agentllm.conversations.growing import GrowingAnswer
 from agentllm.conversations.identity import conversation_id, load_secret
 from agentllm.conversations.locks import Locks
 from agentllm.conversations.memory import within
@@ -17,12 +18,9 @@ from agentllm.conversations.records import Status, messages_of
 from agentllm.conversations.results import check_results, followed_by, in_order
 from agentllm.conversations.store import Begun, Place, Store
 from agentllm.conversations.urls import process_locks, store_url
-from agentllm.core import ClientCalls, Event, Finished, Message, Runtime, Text, ToolCall, Turn
+from agentllm.core import ClientCalls, Event, Finished, Message, Runtime, Text, Turn, Work
 from agentllm.errors import InvalidRequest, MalformedAnswer, StoreUnavailable
 from agentllm.settings import Settings
-
-KEEP_EVERY = 0.5
-"""Seconds of an answer that a process which is killed may leave unstored, with `database.SOON` on top."""
 
 
 def open_conversations(settings: Settings) -> Conversations:
@@ -136,13 +134,15 @@ class Conversations:
         return Place(conversation, owner, turn.agent, session), asked
 
     async def _stored(self, runtime: Runtime, turn: Turn, begun: Begun) -> AsyncGenerator[Event, None]:
-        answer = _Answer(self._store, begun)
+        answer = GrowingAnswer(self._store, begun)
         is_finished = was_stopped = was_refused = False
         try:
             async with contextlib.aclosing(runtime.run(turn)) as events:
                 async for event in events:
                     if isinstance(event, Text):
                         answer.add(event.text)
+                    elif isinstance(event, Work):
+                        answer.note(event)
                     elif isinstance(event, ClientCalls):
                         answer.calls = event.calls
                     elif isinstance(event, Finished):
@@ -170,42 +170,7 @@ class Conversations:
                 has_answer = answer.has_grown and not was_refused
                 status: Status = "interrupted" if was_stopped or has_answer else "failed"
                 with contextlib.suppress(StoreUnavailable):
-                    await self._store.give_up(begun, status, answer.text)
-
-
-class _Answer:
-    """The answer of a turn that runs: what the client has of it already, and each piece that is added.
-
-    It is kept in the store as it grows, also while the agent is silent after a piece.
-    """
-
-    def __init__(self, store: Store, begun: Begun) -> None:
-        self._store = store
-        self._begun = begun
-        self._pieces = [begun.position.said_before]
-        self._keeping: asyncio.TimerHandle | None = None
-        self.calls: tuple[ToolCall, ...] = ()
-
-    @property
-    def text(self) -> str:
-        return "".join(self._pieces)
-
-    @property
-    def has_grown(self) -> bool:
-        return len(self._pieces) > 1
-
-    def add(self, text: str) -> None:
-        self._pieces.append(text)
-        if self._keeping is None:
-            self._keeping = asyncio.get_running_loop().call_later(KEEP_EVERY, self._keep)
-
-    def close(self) -> None:
-        if self._keeping is not None:
-            self._keeping.cancel()
-
-    def _keep(self) -> None:
-        self._keeping = None
-        self._store.keep(self._begun, self.text)
+                    await self._store.give_up(begun, status, answer.text, answer.done)
 
 
 def _placed(turn: Turn, place: Place, begun: Begun, tokens: int | None) -> Turn:

@@ -93,8 +93,7 @@ def _walk(turns: Sequence[DatedTurn]) -> Iterator[tuple[DatedTurn, int]]:
 
 
 def _said(turn: StoredTurn, *, full: bool) -> Iterator[str]:
-    answer = (Message("assistant", turn.answer),) if turn.answer and not turn.output else ()
-    for message in (*turn.input, *turn.output, *answer):
+    for message in (*turn.input, *turn.said):
         for text in _texts(message):
             if full:
                 first, *rest = text.expandtabs().splitlines()

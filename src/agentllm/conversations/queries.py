@@ -36,12 +36,9 @@ INSERT = turns.insert().returning(turns.c.id)
 _THIS = turns.c.id == sa.bindparam("turn")
 _WRITTEN_AT_END = ("output", "state", "calls", "pending", "swap", "status", "answer", "digest")
 UPDATE = turns.update().where(_THIS).values({name: sa.bindparam(name) for name in _WRITTEN_AT_END})
-KEEP = turns.update().where(_THIS, turns.c.status == "running").values(answer=sa.bindparam("answer"))
-GIVE_UP = (
-    turns.update()
-    .where(_THIS, turns.c.status == "running")
-    .values({name: sa.bindparam(name) for name in ("status", "answer", "digest")})
-)
+_THIS_RUNNING = turns.update().where(_THIS, turns.c.status == "running")
+KEEP = _THIS_RUNNING.values({name: sa.bindparam(name) for name in ("output", "answer")})
+GIVE_UP = _THIS_RUNNING.values({name: sa.bindparam(name) for name in ("output", "status", "answer", "digest")})
 ANSWER = sa.select(turns.c.answer).where(_THIS)
 
 

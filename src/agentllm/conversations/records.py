@@ -20,7 +20,8 @@ class StoredTurn:
     """A turn as it was stored: what the client said, what the agent did, and the text that was sent.
 
     `parent` is the turn before it on its branch; `id` grows with time. A turn without `input`
-    goes on with the answer of its parent, and its `answer` holds that too. `message_id` is the
+    goes on with the answer of its parent, and its `answer` holds that too. The `output` of an
+    interrupted turn is what its tools did, with the text before each. `message_id` is the
     id that a front end gave the answer. `asked` is the digest of the visible conversation before
     the answer, `digest` that after it. `answer_id` is our own id of the answer, `calls` are the
     ids of the client's calls in it. A turn that ended with questions has in `pending` what the
@@ -48,11 +49,23 @@ class StoredTurn:
         return self._messages_after("")
 
     def _messages_after(self, answer: str) -> tuple[Message, ...]:
-        added = self.answer if self.input else self.answer.removeprefix(answer)
-        said = self.output or ((Message("assistant", added),) if added else ())
+        said = self._said_after(answer)
         if self.input:
             return (*self.input, *said)
         return (CONTINUE, *said) if said else ()
+
+    @property
+    def said(self) -> tuple[Message, ...]:
+        """What the agent did and said."""
+        return self._said_after("")
+
+    def _said_after(self, answer: str) -> tuple[Message, ...]:
+        if self.output and self.status != "interrupted":
+            return self.output
+        added = self.answer if self.input else self.answer.removeprefix(answer)
+        told = "".join(message.content for message in self.output if message.role == "assistant")
+        rest = "" if told.startswith(added) else added.removeprefix(told)
+        return (*self.output, Message("assistant", rest)) if rest else self.output
 
 
 def messages_of(path: Iterable[StoredTurn]) -> Iterator[Message]:

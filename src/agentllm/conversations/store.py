@@ -198,19 +198,20 @@ class Store:
 
         await self._database.run(work, patience=END_PATIENCE)
 
-    def keep(self, begun: Begun, answer: str) -> None:
-        """Store soon how far the answer has come."""
-        self._database.run_soon(
-            lambda connection: connection.execute(queries.KEEP, {"turn": begun.id, "answer": answer}),
-        )
+    def keep(self, begun: Begun, answer: str, done: Sequence[Message] = ()) -> None:
+        """Store soon how far the answer has come, and what the agent's tools have done."""
+        values = {"turn": begun.id, "answer": answer, "output": to_json(done)}
+        self._database.run_soon(lambda connection: connection.execute(queries.KEEP, values))
 
-    async def give_up(self, begun: Begun, status: Status, answer: str) -> None:
+    async def give_up(self, begun: Begun, status: Status, answer: str, done: Sequence[Message] = ()) -> None:
         """Mark a turn that will not be finished; this is done even if the caller is cancelled meanwhile.
+
+        `done` is what the agent's tools did, with the text before each.
 
         Raises:
             StoreUnavailable: it could not be written.
         """
-        values = _ended(begun, status, Message("assistant", answer))
+        values = {"output": to_json(done), **_ended(begun, status, Message("assistant", answer))}
 
         def work(connection: sa.Connection) -> None:
             connection.execute(queries.GIVE_UP, {"turn": begun.id, **values})
@@ -236,7 +237,7 @@ def _digest(asked: str, answer: Message) -> str:
 
 def _interrupt(connection: sa.Connection, turn: StoredTurn) -> None:
     digest = _digest(turn.asked, Message("assistant", turn.answer))
-    values = {"status": "interrupted", "answer": turn.answer, "digest": digest}
+    values = {"status": "interrupted", "output": to_json(turn.output), "answer": turn.answer, "digest": digest}
     connection.execute(queries.GIVE_UP, {"turn": turn.id, **values})
 
 
@@ -255,7 +256,7 @@ def _continued(connection: sa.Connection, place: Place, position: Position, pare
         "asked": parent.asked,
         "digest": parent.digest,
         "input": to_json(parent.input),
-        "output": [],
+        "output": to_json(parent.output),
         "answer": parent.answer,
         "state": parent.state,
         "swap": swap_to_json(parent.swap),

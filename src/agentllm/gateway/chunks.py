@@ -132,8 +132,8 @@ class Answer:
         return ModelResponseStream(id=self.id, created=self.created, model=self.model, choices=[choice])
 
 
-async def of_one_time(chunks: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-    """`chunks` of LiteLLM's, all with the first one's time of creation.
+async def of_openai(chunks: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+    """`chunks` of LiteLLM's as OpenAI has them: all with the first one's time of creation, and usage without a choice.
 
     Its readers, one within the other, give the chunks that they make themselves the times at which they made the first.
     """
@@ -142,7 +142,13 @@ async def of_one_time(chunks: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
         if isinstance(chunk, ModelResponseStream):
             created = created or chunk.created
             chunk.created = created
+            if getattr(chunk, "usage", None) and not any(map(_says_something, chunk.choices)):
+                chunk.choices = []
         yield chunk
+
+
+def _says_something(choice: StreamingChoices) -> bool:
+    return bool(choice.finish_reason) or any(choice.delta.model_dump().values())
 
 
 async def whole_answer(events: AsyncIterator[Event], response: ModelResponse, answer: Answer) -> ModelResponse:

@@ -16,7 +16,7 @@ from agentllm.errors import AgentLLMError, AgentUnavailable, InvalidRequest, Unk
 from agentllm.gateway.accounts import Accounts
 from agentllm.gateway.callers import caller_of
 from agentllm.gateway.chat_parts import prepare_parts
-from agentllm.gateway.chunks import of_one_time
+from agentllm.gateway.chunks import of_openai
 from agentllm.gateway.costs import Costs
 from agentllm.gateway.endpoints import give_headers, in_form, name_previous, prepare, refuse_call_for_answer
 from agentllm.gateway.failures import STREAM_HEADERS, mark
@@ -100,7 +100,7 @@ class AgentHooks(CustomLogger):
             untouched: AsyncGenerator[Any, None] = response
             return untouched
         headers = (request_data.get("proxy_server_request") or {}).get("headers") or {}
-        chunks = self._costs.telling(call_id, of_one_time(response))
+        chunks = self._costs.telling(call_id, of_openai(response))
         return with_cards(chunks) if shows_work(headers) else chunks
 
     async def async_post_call_response_headers_hook(

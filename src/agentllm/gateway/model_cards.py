@@ -78,15 +78,17 @@ def show_cards() -> None:
 
 
 def _with_cards(route: APIRoute) -> APIRoute:
-    """`route` with cards in its answers; LiteLLM's own stands in the description of its API."""
+    """`route` with cards in its answers, also for the names of agents, which have a slash that LiteLLM's path has not;
+    its own stands in the description of its API."""
     endpoint: Callable[..., Awaitable[object]] = route.endpoint
 
     @functools.wraps(endpoint)
     async def listed(**given: Any) -> object:
         return _shown(await endpoint(**given))
 
+    path = route.path.replace("{model_id}", "{model_id:path}")
     return APIRoute(
-        route.path, listed, methods=["GET"], dependencies=route.dependencies, name=route.name, include_in_schema=False
+        path, listed, methods=["GET"], dependencies=route.dependencies, name=route.name, include_in_schema=False
     )
 
 

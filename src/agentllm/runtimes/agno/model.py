@@ -55,9 +55,9 @@ def tell(model: Model, calling: Calling) -> None:
 
 
 def keep_progress(model: Model) -> None:
-    """Have a run that is continued hold what each call of `model`, a copy for that run, is told.
+    """Have a run hold what each call of `model`, a copy for that run, is told, with the results of tools that ran.
 
-    Where Agno tries again after an error, it goes on from there: with the results of the tools that ran.
+    Agno tells it of a plain run that fails, and goes on from there where it tries a continued one again.
     """
     cast("_Listening", model)._keeps_progress = True
 

@@ -15,6 +15,7 @@ from agno.run import RunContext
 from agno.run import agent as agent_events
 from agno.run import team as team_events
 from agno.run.agent import RunOutput
+from agno.run.base import RunStatus
 from agno.run.team import TeamRunOutput
 from agno.team import Team
 
@@ -27,7 +28,7 @@ from agentllm.runtimes.agno.copies import Copies
 from agentllm.runtimes.agno.instructions import add_instructions
 from agentllm.runtimes.agno.media import Exhibits, refuse_untaken, to_agno_media
 from agentllm.runtimes.agno.messages import join_texts, paragraph_break, produced, to_agno
-from agentllm.runtimes.agno.model import tell
+from agentllm.runtimes.agno.model import keep_progress, tell
 from agentllm.runtimes.agno.outcome import Outcome
 from agentllm.runtimes.agno.output import set_output_format
 from agentllm.runtimes.agno.parameters import set_parameters
@@ -136,6 +137,7 @@ async def _prepare(shared: Agent | Team, turn: Turn) -> _Run:
         asked = turn if swapped.model is None else replace(turn, drop_unsupported=True)
         set_parameters(agent.model, asked.parameters, drop_unsupported=asked.drop_unsupported)
         tell(agent.model, calling(agent.model, asked))
+        keep_progress(agent.model)
         refuse_untaken(swapped.model or agent.model, media)
     swapped.words = set_output_format(agent, turn.output_format, turn.id) if turn.output_format else ""
     add_instructions(agent, turn, swapped.words)
@@ -162,8 +164,11 @@ async def _run_plain(run: _Run, turn: Turn, work: WorkOfRun) -> AsyncGenerator[E
     for piece in work.of_output(output):
         yield piece
     yield usage_of_run(output)
-    raise_if_failed(output, run.outcome, turn)
     messages = produced(output.messages, run.given)
+    if output.status is RunStatus.error:
+        for piece in work.of_failed(messages, output.run_id):
+            yield piece
+    raise_if_failed(output, run.outcome, turn)
     pause = pause_of(output, messages, turn)
     text = _whole_text(output, messages, pause, turn)
     shown = list(run.exhibits.of_output(output))

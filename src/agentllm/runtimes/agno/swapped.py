@@ -107,8 +107,7 @@ class Swapped:
         model = for_run(model_from_name(name), self._calls)
         set_parameters(model, turn.parameters, drop_unsupported=turn.drop_unsupported)
         tell(model, calling(model, turn))
-        if turn.pending is not None:
-            keep_progress(model)
+        keep_progress(model)
         return model, ask_in_form(model, turn.output_format, turn.id) if turn.output_format else ""
 
     async def _system(self, prompt: str) -> AgnoMessage:

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from itertools import chain
+from typing import Any, Literal, TypeAlias
 
 from agno.models.response import ToolExecution
 from agno.run import agent as agent_events
@@ -21,7 +22,7 @@ from agno.run.base import RunStatus
 from agno.run.team import TeamRunOutput
 from agno.utils.string import url_safe_string
 
-from agentllm.core import WORK_ID, ClientCalls, Event, Finished, JsonObject, Questions, Work
+from agentllm.core import WORK_ID, ClientCalls, Event, Finished, JsonObject, Message, Questions, Work
 from agentllm.runtimes.agno.results import Output, as_text
 
 FAILED = "It failed; the agent was told why."
@@ -126,6 +127,15 @@ class WorkOfRun:
                 yield from self._return(tool, output.run_id)
         for member in members:
             yield from self._member(member, output.run_id, {})
+
+    def of_failed(self, messages: Iterable[Message], run_id: str | None) -> Iterator[Work]:
+        """What the tools did whose calls and results are in the `messages` of a plain run that failed after them."""
+        results = {message.tool_call_id: message.content for message in messages if message.role == "tool"}
+        for call in chain.from_iterable(message.tool_calls for message in messages):
+            if call.id in results and not self._begun[call.id]:
+                made = ToolExecution(call.id, call.name, tool_args=_read(call.arguments), result=results[call.id])
+                yield from self._call(made, run_id, None)
+                yield from self._return(made, run_id)
 
     async def ending(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """The `events` of the run, in which what began also ends, however the run does; closing this closes them."""
@@ -257,6 +267,15 @@ def _name_and_id(who: _RunEvent | Output) -> tuple[str, str | None]:
     if isinstance(who, (team_events.BaseTeamRunEvent, TeamRunOutput)):
         return who.team_name or who.team_id or "member", who.team_id
     return who.agent_name or who.agent_id or "member", who.agent_id
+
+
+def _read(arguments: str) -> dict[str, Any]:
+    """The arguments that a model wrote; none where they are no JSON object."""
+    try:
+        found = json.loads(arguments)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _arguments(tool: ToolExecution) -> JsonObject:

@@ -147,5 +147,7 @@ def _without_lost_answers(messages: Sequence[Message]) -> tuple[Message, ...]:
         left.append(message)
     if lost and messages[-1].role == "tool":
         names = ", ".join(f"`{name}`" for name in lost)
-        left.append(Message("user", f"My answer about {names} came too late: that run is gone, and nothing was run."))
+        left.append(
+            Message("user", f"My answer about {names} counts no longer: that run is over. What it ran is not known.")
+        )
     return tuple(left)
