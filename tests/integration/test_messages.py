@@ -90,13 +90,15 @@ def test_a_thread_is_refused_and_the_sdk_sends_everything_instead(claude: Anthro
     assert asked(llm)[-1] == ("tool", "sunny in Rome")
 
 
-@pytest.mark.parametrize("model", ["agno/echo", "agno/nobody", "adk/nobody"])
-def test_a_thread_is_named_where_it_cannot_be_served(proxy: Proxy, llm: ScriptedLLM, model: str) -> None:
-    body = {"model": model, "max_tokens": 9, "messages": said("hi"), "thread": {"type": "create"}}
-    response = httpx.post(f"{proxy.base_url}/messages", json=body, headers={"x-api-key": proxy.key}, timeout=30)
-    assert response.status_code == 400
-    assert response.json()["error"]["details"]["error_code"] == "thread_unsupported_request"
-    assert "'thread'" in response.json()["error"]["message"]
+def test_a_thread_is_named_to_those_who_may_ask(proxy: Proxy, llm: ScriptedLLM) -> None:
+    body = {"model": "agno/echo", "max_tokens": 9, "messages": said("hi"), "thread": {"type": "create"}}
+    allowed, other = (
+        httpx.post(f"{proxy.base_url}/messages", json=body, headers={"x-api-key": key}, timeout=30)
+        for key in (proxy.key, "sk-of-nobody")
+    )
+    assert (allowed.status_code, other.status_code) == (400, 401)
+    assert allowed.json()["error"]["details"]["error_code"] == "thread_unsupported_request"
+    assert "'thread'" in allowed.json()["error"]["message"]
     assert llm.requests() == []
 
 

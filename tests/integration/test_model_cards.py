@@ -137,8 +137,9 @@ def test_an_agent_is_found_by_its_name(listing: tuple[Proxy, str]) -> None:
         with OpenAI(base_url=proxy.base_url, api_key=known, max_retries=0) as client:
             name = client.models.list().data[0].id
             assert client.models.retrieve(name).id == name
-            with pytest.raises(NotFoundError):
+            with pytest.raises(NotFoundError, match="agno/nobody") as raised:
                 client.models.retrieve("agno/nobody")
+            assert raised.value.type == "not_found_error"
 
 
 @LISTS

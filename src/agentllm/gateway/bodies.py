@@ -1,8 +1,7 @@
-"""Refuses what LiteLLM breaks on before any hook of a plug-in, or answers as if it had not been asked.
+"""Refuses what LiteLLM's authentication breaks on, which is before any hook of a plug-in.
 
 LiteLLM 1.106 takes it for granted that a JSON body is an object and that `tools` can be iterated over; anything
-else ends in a 500 without a word. Of /v1/messages it passes over `thread`, by which Anthropic's SDKs send only
-what is new; they send everything where they are told that there are no threads.
+else ends in a 500 without a word.
 """
 
 from __future__ import annotations
@@ -12,26 +11,13 @@ import re
 
 from litellm.proxy._types import ProxyException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentllm.errors import InvalidRequest
-from agentllm.gateway.registration import is_served_here
 
 ENDPOINTS = ("/chat/completions", "/completions", "/responses", "/messages")
 """What the paths end with whose bodies are looked at, in whatever version or deployment they are."""
-
-_NO_THREADS = {
-    "type": "error",
-    "error": {
-        "type": "invalid_request_error",
-        "message": "'thread' is not supported here. Send all messages of the conversation, or only the new ones with "
-        "the header 'x-agentllm-session-id'.",
-        "details": {"error_code": "thread_unsupported_request", "unsupported": ["thread"]},
-    },
-}
-"""In Anthropic's form, which LiteLLM's errors have no details in."""
 
 _LOOKED_AT = "agentllm.body"
 _TOOLS_THAT_ARE_NONE = re.compile(rb'"tools"\s*:\s*(?:true|-?\d)')
@@ -66,25 +52,8 @@ class CheckedBodies(BaseRoute):
         if flaw := flaw_of(body):
             error = InvalidRequest(flaw)
             raise ProxyException(message=error.message, type=error.type, param=None, code=error.status)
-        if scope["path"].endswith("/messages") and _wants_thread(body):
-            await JSONResponse(_NO_THREADS, 400)(scope, receive, send)
-            return
         scope[_LOOKED_AT] = True
         await self._routes(scope, _again(body, receive), send)
-
-
-def _wants_thread(body: bytes) -> bool:
-    """Whether a request to /v1/messages asks an agent in a thread."""
-    from litellm.proxy import proxy_server
-
-    if b'"thread"' not in body:
-        return False
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return False
-    wants = isinstance(value, dict) and value.get("thread") is not None
-    return wants and is_served_here(proxy_server.llm_router, value.get("model"))
 
 
 def flaw_of(body: bytes) -> str | None:

@@ -35,6 +35,19 @@ _BY_ID = {
 """LiteLLM's names of the calls for an answer that was given, and what they want done with it."""
 
 
+_NO_THREADS = {
+    "type": "error",
+    "error": {
+        "type": "invalid_request_error",
+        "message": "'thread' is not supported here. Send all messages of the conversation, or only the new ones with "
+        "the header 'x-agentllm-session-id'.",
+        "details": {"error_code": "thread_unsupported_request", "unsupported": ["thread"]},
+    },
+}
+"""In a thread, Anthropic's SDKs send only what is new, and everything once they are told these details. LiteLLM passes
+over `thread`, and passes on an error whose message is in this form."""
+
+
 def refuse_call_for_answer(data: Mapping[str, Any], call_type: object) -> None:
     """Refuse to fetch, delete or cancel an agent's answer, which LiteLLM would ask a provider's server for.
 
@@ -57,12 +70,15 @@ def prepare(data: dict[str, Any], call_type: object) -> None:
     what was said. It is taken away from it and noted for the agent's conversation.
 
     Raises:
-        InvalidRequest: it is to be answered in the background, where the proxy cannot do that, or compacted.
+        InvalidRequest: it is to be answered in the background, where the proxy cannot do that, or compacted, or in
+            a thread of Anthropic's.
     """
     if call_type == "acompact_responses":
         raise InvalidRequest("Agents' conversations are not compacted by their clients. Send 'previous_response_id'.")
     if call_type not in (_RESPONSES, _MESSAGES):
         return
+    if call_type == _MESSAGES and data.get("thread") is not None:
+        raise InvalidRequest(json.dumps(_NO_THREADS), param="thread")
     noted: dict[str, Any] = {"call_type": call_type}
     if call_type == _RESPONSES:
         _check_background(data)

@@ -12,7 +12,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from fastapi import HTTPException
 from fastapi.routing import APIRoute
+from litellm.proxy._types import ProxyException
 from litellm.router import Router
 
 from agentllm.core import Agent
@@ -78,13 +80,18 @@ def show_cards() -> None:
 
 
 def _with_cards(route: APIRoute) -> APIRoute:
-    """`route` with cards in its answers, also for the names of agents, which have a slash that LiteLLM's path has not;
-    its own stands in the description of its API."""
+    """`route` with cards in its answers, also for the names of agents, which have a slash that LiteLLM's path has not,
+    and with errors in OpenAI's form; its own stands in the description of its API."""
     endpoint: Callable[..., Awaitable[object]] = route.endpoint
 
     @functools.wraps(endpoint)
     async def listed(**given: Any) -> object:
-        return _shown(await endpoint(**given))
+        try:
+            return _shown(await endpoint(**given))
+        except HTTPException as error:
+            if error.status_code != 404:
+                raise
+            raise ProxyException(str(error.detail), "not_found_error", "model", 404) from None
 
     path = route.path.replace("{model_id}", "{model_id:path}")
     return APIRoute(
