@@ -15,6 +15,12 @@ from agentllm.gateway.turns import LONGEST_WAIT, SLICE, Share, Turns, turns
 from tests.virtual_time import run
 
 
+@pytest.fixture(autouse=True)
+def _no_stretch_ends_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is."""
+    monkeypatch.setattr(turns_module, "SLICE", 60.0)
+
+
 async def steps_until(task: asyncio.Task[Any]) -> int:
     """How many steps of the loop `task` takes."""
     steps = 0
@@ -190,11 +196,7 @@ def test_a_step_s_error_is_raised(wait: bool) -> None:
 
 
 @pytest.mark.parametrize("steps", range(6))
-def test_a_cancelled_step_is_cancelled_where_it_waits_and_so_is_what_it_waits_for(
-    steps: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(turns_module, "SLICE", 60.0)  # so that it begins without a turn, however slow the machine is
-
+def test_a_cancelled_step_is_cancelled_where_it_waits_and_so_is_what_it_waits_for(steps: int) -> None:
     async def main() -> None:
         share = Share()
         await share.wait_for(ready(0))
@@ -260,7 +262,9 @@ def test_a_step_may_end_instead_of_being_cancelled() -> None:
     assert run(main()) == "ended"
 
 
-def test_streams_that_never_wait_take_turns_after_their_slice() -> None:
+def test_streams_that_never_wait_take_turns_after_their_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "SLICE", SLICE)
+
     async def main() -> int:
         other_ran = 0
 
