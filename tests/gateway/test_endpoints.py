@@ -10,16 +10,16 @@ import pytest
 from litellm.proxy import proxy_server
 from litellm.proxy._types import ProxyException, UserAPIKeyAuth
 from litellm.responses.utils import ResponsesAPIRequestUtils
-from litellm.types.llms.openai import ResponseCreatedEvent, ResponsesAPIResponse, ResponsesAPIStreamEvents
+from litellm.types.llms.openai import GenericEvent, ResponseCreatedEvent, ResponsesAPIResponse, ResponsesAPIStreamEvents
 
 from agentllm.core import Place
 from agentllm.errors import AgentUnavailable, InvalidRequest, ModelFailed
 from agentllm.gateway.endpoints import (
     NOTED,
     as_sent,
+    form_answer,
     give_headers,
     in_form,
-    name_previous,
     prepare,
     refuse_call_for_answer,
 )
@@ -115,13 +115,13 @@ def test_calls_for_an_agent_s_answer_are_refused_and_no_others(call_type: str) -
 
 def test_a_whole_answer_names_the_one_before_where_there_is_one() -> None:
     answer = ResponsesAPIResponse(id="resp_2", created_at=0, output=[])
-    name_previous(answer, {})
-    name_previous(answer, prepared())
+    form_answer(answer, {})
+    form_answer(answer, prepared())
     assert answer.previous_response_id is None
     following = ResponsesAPIResponse(id="resp_3", created_at=0, output=[])
-    name_previous(following, prepared(previous_response_id="resp_1"))
+    form_answer(following, prepared(previous_response_id="resp_1"))
     assert following.previous_response_id == "resp_1"
-    name_previous({"id": "a chat completion"}, prepared(previous_response_id="resp_1"))
+    form_answer({"id": "a chat completion"}, prepared(previous_response_id="resp_1"))
 
 
 # Calls of tools
@@ -194,7 +194,7 @@ async def test_a_message_of_which_there_is_only_the_beginning_is_an_error_alone(
 
 
 async def test_events_with_an_answer_name_the_model_and_the_answer_before() -> None:
-    other = object()
+    other = GenericEvent(type="other")
     begin = ResponseCreatedEvent(
         type=ResponsesAPIStreamEvents.RESPONSE_CREATED,
         response=ResponsesAPIResponse(id="resp_2", created_at=0, output=[], model="demo"),
@@ -209,8 +209,8 @@ async def test_a_first_error_of_the_responses_api_is_told_in_a_line_and_a_later_
     told = json.loads(line.removeprefix("data: "))["error"]
     assert (told["code"], told["param"]) == ("503", None)
     assert "It is not there." in told["message"]
-    late = RuntimeError()
-    assert await seen("aresponses", "event", error=late) == ["event", late]
+    event, late = GenericEvent(type="event"), RuntimeError()
+    assert await seen("aresponses", event, error=late) == [event, late]
 
 
 # Errors of /v1/messages

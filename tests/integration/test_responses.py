@@ -6,12 +6,13 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import httpx
 import pytest
 from openai import APIStatusError, AsyncOpenAI, OpenAI
-from openai.types.responses import Response, ResponseFunctionToolCall, ResponseReasoningItem
+from openai.types.responses import Response, ResponseFunctionToolCall, ResponseReasoningItem, ResponseStreamEvent
+from pydantic import BaseModel
 
 from tests.integration.checks import Keyed, asked, leave_early, leave_stream, never_meet, open_keyed
 from tests.integration.conftest import llm_environment
@@ -32,6 +33,10 @@ WEATHER = {
     "description": "The weather of a city.",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
+EVENTS: dict[str, type[BaseModel]] = {
+    get_args(kind.model_fields["type"].annotation)[0]: kind for kind in get_args(get_args(ResponseStreamEvent)[0])
+}
+"""OpenAI's types of events by their names."""
 ENDS = ("response.completed", "response.incomplete", "response.failed")
 
 
@@ -48,6 +53,14 @@ def events_of(client: OpenAI, said: Any = "hi", **more: Any) -> list[Any]:
     """All events of a streamed answer."""
     body = {"model": "agno/echo", "input": said, **more}
     return list(client.responses.create(**body, stream=True))
+
+
+def sent_events(proxy: Proxy, said: Any = "hi", **more: Any) -> list[dict[str, Any]]:
+    """All events of a streamed answer, as they were sent."""
+    body = {"model": "agno/echo", "input": said, "stream": True, **more}
+    head = {"Authorization": f"Bearer {proxy.key}"}
+    with httpx.stream("POST", f"{proxy.url}/v1/responses", json=body, headers=head, timeout=30) as response:
+        return [json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: {")]
 
 
 def ended(events: list[Any]) -> Response:
@@ -113,6 +126,78 @@ def test_reasoning_is_an_item_before_the_message(client: OpenAI, llm: ScriptedLL
     assert answer.output_text == "42"
     assert answer.usage is not None
     assert answer.usage.output_tokens_details.reasoning_tokens == 4
+
+
+STREAMS = {
+    "reasoning": ((Reply("42", reasoning=("Let me ", "think.")),), ["reasoning", "message"]),
+    "reasoning again": (
+        (
+            Reply("First", reasoning=("Hm.",), tool_calls=(ToolCall.of("add", a=20, b=22),)),
+            Reply("It is 42.", reasoning=("Hm ", "again."), token_delay=0.03),
+        ),
+        ["reasoning", "message", "reasoning"],
+    ),
+    "reasoning late": (
+        (Reply("First", tool_calls=(ToolCall.of("add", a=20, b=22),)), Reply("It is 42.", reasoning=("Hm.",))),
+        ["message", "reasoning"],
+    ),
+    "reasoning and a call": (
+        (Reply(reasoning=("Hm.",), tool_calls=(ToolCall.of("weather", city="Paris"),)),),
+        ["reasoning", "function_call"],
+    ),
+}
+"""What the model answers, and the items of the answer."""
+
+
+@pytest.mark.parametrize(("replies", "items"), STREAMS.values(), ids=STREAMS)
+def test_events_have_every_field_that_openai_documents(
+    proxy: Proxy, llm: ScriptedLLM, replies: tuple[Reply, ...], items: list[str]
+) -> None:
+    llm.script(*replies)
+    events = sent_events(proxy, tools=[WEATHER])
+    for event in events:
+        EVENTS[event["type"]].model_validate({**event, "model": ""})
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    added = [event["item"]["id"] for event in events if event["type"] == "response.output_item.added"]
+    done = [event["item"] for event in events if event["type"] == "response.output_item.done"]
+    output = events[-1]["response"]["output"]
+    assert [item["type"] for item in output] == items
+    assert [item["id"] for item in output] == added
+    assert {item["id"] for item in done} == set(added)
+    for event in events:
+        about = event["item"]["id"] if "item" in event else event.get("item_id")
+        assert about is None or event["output_index"] == added.index(about)
+    for item in output:
+        if item["type"] == "reasoning":
+            thought = [event["delta"] for event in events if event.get("item_id") == item["id"] and "delta" in event]
+            assert item["summary"] == [{"type": "summary_text", "text": "".join(thought)}]
+            assert item in done
+
+
+def test_a_whole_answer_has_every_field_that_openai_documents(proxy: Proxy, llm: ScriptedLLM) -> None:
+    llm.script(Reply("42", reasoning=("Let me ", "think.")))
+    answer = httpx.post(
+        f"{proxy.url}/v1/responses",
+        json={"model": "agno/echo", "input": "hi"},
+        headers={"Authorization": f"Bearer {proxy.key}"},
+        timeout=30,
+    ).json()
+    thought, _ = Response.model_validate(answer).output
+    assert isinstance(thought, ResponseReasoningItem)
+    assert [part.text for part in thought.summary] == ["Let me think."]
+
+
+@STREAM
+def test_what_an_answer_held_may_be_sent_back_and_reasoning_is_no_part_of_what_was_said(
+    client: OpenAI, llm: ScriptedLLM, stream: bool
+) -> None:
+    llm.script(Reply("42", reasoning=("Let me ", "think.")), Reply("As I said."))
+    answer = respond(client, "What is it?", stream=stream)
+    output = [item.model_dump(exclude_none=True) for item in answer.output]
+    said = [{"role": "user", "content": "What is it?"}, *output, {"role": "user", "content": "Sure?"}]
+    assert respond(client, said, stream=stream).output_text == "As I said."
+    messages = llm.requests()[-1].body["messages"]
+    assert [message["content"] for message in messages if message["role"] != "system"] == ["What is it?", "42", "Sure?"]
 
 
 def test_reasoning_is_streamed_as_it_comes(client: OpenAI, llm: ScriptedLLM) -> None:

@@ -18,6 +18,7 @@ from litellm.types.llms.openai import ResponsesAPIResponse
 from agentllm.errors import InvalidRequest
 from agentllm.gateway.answer_ids import read_answer_id
 from agentllm.gateway.failures import MARK
+from agentllm.gateway.response_events import ResponseEvents, form
 
 NOTED = "agentllm_endpoint"
 """In the metadata of a request: LiteLLM's name of what its endpoint calls, and what the body says of its place."""
@@ -137,11 +138,16 @@ def noted_of(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
     return noted if isinstance(noted, Mapping) else {}
 
 
-def name_previous(response: object, data: Mapping[str, Any]) -> None:
-    """Have `response` name the answer before it, where the request `data` named one."""
-    previous = _noted(data).get("previous_response_id")
-    if isinstance(response, ResponsesAPIResponse) and previous:
-        response.previous_response_id = previous
+def form_answer(response: object, data: Mapping[str, Any]) -> None:
+    """Put `response` into OpenAI's form where it is an agent's whole answer to /v1/responses."""
+    if isinstance(response, ResponsesAPIResponse) and _noted(data).get("call_type") == _RESPONSES:
+        _name_previous(response, data)
+        form(response)
+
+
+def _name_previous(answer: ResponsesAPIResponse, data: Mapping[str, Any]) -> None:
+    if previous := _noted(data).get("previous_response_id"):
+        answer.previous_response_id = previous
 
 
 def in_form(events: AsyncIterator[Any], key: Any, data: dict[str, Any]) -> AsyncGenerator[Any, None] | None:
@@ -157,15 +163,16 @@ def in_form(events: AsyncIterator[Any], key: Any, data: dict[str, Any]) -> Async
 
 async def _of_responses(events: AsyncIterator[Any], key: Any, data: dict[str, Any]) -> AsyncGenerator[Any, None]:
     """LiteLLM would tell of the first error in an event, and call the model by another name than the client."""
-    has_begun = False
+    has_begun, formed = False, ResponseEvents()
     try:
         async for event in events:
             has_begun = True
             answer = getattr(event, "response", None)
             if isinstance(answer, ResponsesAPIResponse):
                 answer.model = data.get("model")
-                name_previous(answer, data)
-            yield event
+                _name_previous(answer, data)
+            for sent in formed.of(event):
+                yield sent
     except Exception as error:
         if has_begun:
             raise

@@ -18,7 +18,7 @@ from agentllm.gateway.callers import caller_of
 from agentllm.gateway.chat_parts import prepare_parts
 from agentllm.gateway.chunks import of_openai
 from agentllm.gateway.costs import Costs
-from agentllm.gateway.endpoints import give_headers, in_form, name_previous, prepare, refuse_call_for_answer
+from agentllm.gateway.endpoints import form_answer, give_headers, in_form, prepare, refuse_call_for_answer
 from agentllm.gateway.failures import STREAM_HEADERS, mark
 from agentllm.gateway.families import is_of_an_agent
 from agentllm.gateway.openwebui_work import shows_work, with_cards
@@ -72,8 +72,8 @@ class AgentHooks(CustomLogger):
             self._catalog.called(model)
 
     async def async_post_call_success_hook(self, data: dict[str, Any], user_api_key_dict: Any, response: Any) -> None:
-        """Have a whole answer of /v1/responses name the one before it, and one of any endpoint what it cost."""
-        name_previous(response, data)
+        """Put a whole answer of /v1/responses into OpenAI's form, and have one of any endpoint tell what it cost."""
+        form_answer(response, data)
         self._costs.tell(data.get("litellm_call_id"), response)
 
     async def async_post_call_failure_hook(
