@@ -161,10 +161,11 @@ class AgentFailed(AgentLLMError):
 class ModelFailed(AgentFailed):
     """The agent's language model failed; `status` is what its provider answered."""
 
-    def __init__(self, message: str, *, status: int = 502) -> None:
+    def __init__(self, message: str, *, status: int = 502, retry_after: int | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.type = _TYPES_BY_STATUS.get(status, "api_error")
+        self.retry_after = retry_after
 
 
 class ModelKeyRefused(ModelFailed):

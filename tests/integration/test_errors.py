@@ -60,6 +60,17 @@ def test_a_provider_s_error_keeps_its_status_and_the_model_is_asked_once(
     assert len(llm.requests()) == 1
 
 
+@MODELS
+@STREAM
+@pytest.mark.parametrize("status", [429, 503])
+def test_how_long_a_provider_asks_to_wait_is_passed_on(
+    client: OpenAI, llm: ScriptedLLM, model: str, stream: bool, status: int
+) -> None:
+    llm.script(Reply.failing(status, "slow down", retry_after=7), Reply("fast again"))
+    assert failure(client, model, stream=stream).response.headers["retry-after"] == "7"
+    assert ask(client, model, stream=stream) == "fast again"
+
+
 @STREAM
 @pytest.mark.parametrize("status", [400, 401, 429])
 def test_a_provider_s_error_in_a_workflow_s_first_step_keeps_its_status(

@@ -15,7 +15,6 @@ from agentllm.errors import (
     AgentFailed,
     AgentLLMError,
     AuthenticationFailed,
-    BudgetExceeded,
     InvalidRequest,
     MalformedAnswer,
     ModelFailed,
@@ -83,15 +82,15 @@ def _make(error: AgentLLMError, model: str) -> Exception:
     kwargs: dict[str, Any] = {"message": error.message, "llm_provider": PROVIDER, "model": model}
     cls = _BY_STATUS.get(error.status)
     if cls is None:
-        made = litellm_errors.APIError(status_code=error.status, **kwargs)
-        made.type = error.type
-        return made
-    if error.status in _NEEDS_RESPONSE:
-        kwargs["response"] = httpx.Response(error.status, request=httpx.Request("POST", "https://agentllm.invalid"))
-    found = cls(**kwargs)
-    if isinstance(error, BudgetExceeded):
-        found.type = error.type  # type: ignore[attr-defined]  # LiteLLM's word for the status is that of rate limits
-    return found
+        made: Any = litellm_errors.APIError(status_code=error.status, **kwargs)
+    else:
+        if error.status in _NEEDS_RESPONSE:
+            kwargs["response"] = httpx.Response(error.status, request=httpx.Request("POST", "https://agentllm.invalid"))
+        made = cls(**kwargs)
+    made.type = error.type
+    if isinstance(error, InvalidRequest):
+        made.param = error.param
+    return made  # type: ignore[no-any-return]  # an exception
 
 
 class FailedCalls:

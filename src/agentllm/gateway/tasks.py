@@ -17,6 +17,7 @@ from agentllm.core import Event, Finished, FinishReason, JsonObject, Reasoning, 
 from agentllm.errors import ModelFailed
 from agentllm.gateway.openwebui import RESPONSES_MARK, Task, TaskKind
 from agentllm.gateway.request import BACKGROUND_MARK, Request
+from agentllm.llm.retry_after import retry_after
 from agentllm.llm.router import acompletion, own_words, status_of
 
 log = logging.getLogger("agentllm.gateway")
@@ -55,8 +56,8 @@ async def run_task(task: Task, request: Request, model: str | None, *, stream: b
             async for event in events:
                 yield event
     except Exception as error:
-        detail = own_words(error)[:500]
-        raise ModelFailed(f"The language model {model!r} failed: {detail}", status=status_of(error)) from error
+        message = f"The language model {model!r} failed: {own_words(error)[:500]}"
+        raise ModelFailed(message, status=status_of(error), retry_after=retry_after(error)) from error
 
 
 async def _ask(model: str, request: Request, *, stream: bool) -> AsyncGenerator[Event, None]:

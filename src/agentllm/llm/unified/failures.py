@@ -20,6 +20,7 @@ from agentllm.errors import (
     ModelTimedOut,
     ProviderDown,
 )
+from agentllm.llm.retry_after import retry_after
 from agentllm.llm.router import is_of_budget, own_words, status_of
 
 PASSING = (ModelRateLimited, ModelTimedOut, ProviderDown)
@@ -45,9 +46,7 @@ def as_failure(error: Exception, model: str) -> AgentLLMError:
     words = " ".join(_message(own_words(cause)).split())
     message = f"The language model {model!r} failed: {words[:_LONGEST]}"
     status = 504 if _is_timeout(cause) else status_of(cause)
-    failure = _kind(cause, status, words)(message, status=status)
-    failure.retry_after = _retry_after(cause)
-    return failure
+    return _kind(cause, status, words)(message, status=status, retry_after=retry_after(cause))
 
 
 def _cause(error: Exception) -> Exception:
@@ -83,10 +82,3 @@ def _kind(error: Exception, status: int, words: str) -> type[ModelFailed]:
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return ProviderDown if status >= 500 else ModelRequestRefused
-
-
-def _retry_after(error: Exception) -> int | None:
-    """The seconds that the provider asks to wait for, None where it says nothing of them."""
-    headers = getattr(error, "litellm_response_headers", None) or {}
-    value = headers.get("retry-after") or ""
-    return int(value) if value.isdecimal() else None

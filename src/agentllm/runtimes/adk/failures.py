@@ -9,6 +9,7 @@ from google.genai.errors import APIError
 
 from agentllm.core import Turn
 from agentllm.errors import AgentFailed, AgentLLMError, InvalidRequest, ModelFailed, origin
+from agentllm.llm.retry_after import retry_after
 from agentllm.llm.router import own_words, status_of
 from agentllm.runtimes.adk.calls import Calls
 
@@ -35,7 +36,8 @@ def _of_model(error: Exception, calls: Calls, turn: Turn) -> AgentLLMError:
         )
     status, words = _told(error)
     detail = " ".join(words.split()) or type(error).__name__
-    return ModelFailed(f"The language model {calls.model!r} failed: {detail[:500]}", status=status)
+    message = f"The language model {calls.model!r} failed: {detail[:500]}"
+    return ModelFailed(message, status=status, retry_after=retry_after(error))
 
 
 def _told(error: Exception) -> tuple[int, str]:

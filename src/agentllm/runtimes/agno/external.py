@@ -28,6 +28,7 @@ from agno.session import AgentSession
 
 from agentllm.core import Event, Finished, Memory, Message, Turn, Usage
 from agentllm.errors import AgentFailed, AgentLLMError, ModelFailed, UnsupportedParameter
+from agentllm.llm.retry_after import retry_after
 from agentllm.runtimes.agno.log import hide_content
 from agentllm.runtimes.agno.messages import to_agno
 from agentllm.runtimes.agno.outcome import Outcome
@@ -212,5 +213,6 @@ def _failed(error: Exception, turn: Turn, *, of_model: bool = False) -> AgentLLM
         return ModelFailed(
             f"The language model of the agent {turn.agent!r} failed: {detail[:500]}",
             status=int(status) if has_status and status is not None else 502,
+            retry_after=retry_after(error),
         )
     return failure(detail, Outcome(turn.agent), turn, type(error).__name__)

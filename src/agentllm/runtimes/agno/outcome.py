@@ -11,6 +11,7 @@ from agno.exceptions import AgnoError
 from agentllm.core import FinishReason
 from agentllm.errors import AgentLLMError, BudgetExceeded, ModelFailed
 from agentllm.llm.costs import model_of
+from agentllm.llm.retry_after import retry_after
 
 # The words of OpenAI, Gemini, Anthropic and Ollama for an answer that did not end by itself.
 _LENGTH = frozenset({"length", "max_tokens", "model_context_window_exceeded"})
@@ -80,7 +81,8 @@ class Outcome:
             return self.error
         status = self.error.status_code if isinstance(self.error, AgnoError) else 502
         detail = " ".join(str(self.error).split()) or type(self.error).__name__
-        return ModelFailed(f"The language model {self.model!r} failed: {detail[:500]}", status=status)
+        message = f"The language model {self.model!r} failed: {detail[:500]}"
+        return ModelFailed(message, status=status, retry_after=retry_after(self.error))
 
 
 def _end_of(part: object) -> object:
