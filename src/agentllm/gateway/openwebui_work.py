@@ -66,11 +66,11 @@ class _Shown:
         """Whether the status line says that all is done."""
 
     def events(self, work: Work) -> Iterator[str]:
-        """What tells of `work`: a status for each start, the card of a tool and its output."""
+        """What tells of `work`: a status for its start and one for its end, the card of a tool and its output."""
+        self._is_told = False
+        yield _status(line(work), done=False)
         if work.status == "started":
             self._open[work.id] = work
-            self._is_told = False
-            yield _status(line(work), done=False)
             if work.kind == "tool":
                 yield _call(work)
             return
