@@ -94,7 +94,7 @@ def test_a_bad_key_is_a_bad_request(serve: Serve) -> None:
 def test_a_run_that_takes_too_long_is_stopped_once_and_told_again(serve: Serve) -> None:
     hanging = Hanging()
     who, model = agent(answer("half", hanging))
-    serve(demo=who, run_timeout=1)
+    serve(demo=who, run_timeout=0.5)
     for _ in range(2):
         with pytest.raises(litellm_errors.APIError) as caught:
             ask("k")

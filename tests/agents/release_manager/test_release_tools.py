@@ -171,8 +171,9 @@ def test_tens_of_thousands_of_commits_are_counted_exactly(made: MadeRepository) 
     _store_line_of_commits(made, 20_000)
     tools = ReleaseTools(str(made.path))
     assert "**20,000 commits since" in tools.commits_since_last_release()
-    assert "19,800 more" in tools.changelog()
-    assert len(tools.changelog()) < 50_000
+    changelog = tools.changelog()
+    assert "19,800 more" in changelog
+    assert len(changelog) < 50_000
 
 
 def _store_line_of_commits(made: MadeRepository, count: int) -> None:
