@@ -265,6 +265,20 @@ def test_a_tool_of_the_client_is_called_and_its_result_answered(
 
 
 @STREAM
+def test_a_tool_of_the_agent_that_ran_beside_one_of_the_client_is_remembered(
+    claude: Anthropic, llm: ScriptedLLM, stream: bool
+) -> None:
+    calls = (ToolCall.of("add", a=20, b=22), ToolCall("weather", '{"city":"Paris"}', "call_1"))
+    llm.script(Reply(tool_calls=calls), "42, and warm.")
+    question = said(f"Weather? {fresh()}")
+    first = message(claude, question, model="agno/tooled", stream=stream, tools=[WEATHER])
+    second = message(claude, [*question, *results(first, "22")], model="agno/tooled", stream=stream, tools=[WEATHER])
+    assert text_of(second) == "42, and warm."
+    told = [one["content"] for one in llm.requests()[-1].body["messages"] if one["role"] == "tool"]
+    assert sorted(told) == ["22", "42"]
+
+
+@STREAM
 def test_several_tools_of_the_client_are_called_at_once(claude: Anthropic, llm: ScriptedLLM, stream: bool) -> None:
     llm.script(Reply.calling(ToolCall.of("weather", city="Paris"), ToolCall.of("weather", city="Rome")), "Warm.")
     question = said(f"Weather? {fresh()}")
