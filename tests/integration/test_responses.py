@@ -63,6 +63,11 @@ def sent_events(proxy: Proxy, said: Any = "hi", **more: Any) -> list[dict[str, A
         return [json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: {")]
 
 
+def sent_back(answer: Response) -> list[dict[str, Any]]:
+    """The items of an answer as a client sends them again."""
+    return [item.model_dump(exclude_none=True) for item in answer.output]
+
+
 def ended(events: list[Any]) -> Response:
     assert [event.type for event in events if event.type in ENDS] == [events[-1].type]
     answer: Response = events[-1].response
@@ -188,16 +193,35 @@ def test_a_whole_answer_has_every_field_that_openai_documents(proxy: Proxy, llm:
 
 
 @STREAM
+@pytest.mark.parametrize("case", [name for name in STREAMS if name != "reasoning and a call"])
 def test_what_an_answer_held_may_be_sent_back_and_reasoning_is_no_part_of_what_was_said(
+    client: OpenAI, llm: ScriptedLLM, stream: bool, case: str
+) -> None:
+    llm.script(*STREAMS[case][0], Reply("As I said."))
+    answer = respond(client, "What is it?", model="agno/tooled", stream=stream)
+    said = [{"role": "user", "content": "What is it?"}, *sent_back(answer), {"role": "user", "content": "Sure?"}]
+    assert respond(client, said, model="agno/tooled", stream=stream).output_text == "As I said."
+    messages = [message for message in llm.requests()[-1].body["messages"] if message["role"] != "system"]
+    assert [message["content"] for message in messages if message["role"] == "user"] == ["What is it?", "Sure?"]
+    own_calls = any(reply.tool_calls for reply in STREAMS[case][0])
+    assert ("tool" in [message["role"] for message in messages]) is own_calls
+
+
+@STREAM
+def test_an_answer_with_text_reasoning_and_a_call_goes_on_from_what_was_sent_back(
     client: OpenAI, llm: ScriptedLLM, stream: bool
 ) -> None:
-    llm.script(Reply("42", reasoning=("Let me ", "think.")), Reply("As I said."))
-    answer = respond(client, "What is it?", stream=stream)
-    output = [item.model_dump(exclude_none=True) for item in answer.output]
-    said = [{"role": "user", "content": "What is it?"}, *output, {"role": "user", "content": "Sure?"}]
-    assert respond(client, said, stream=stream).output_text == "As I said."
+    calls = Reply("Let me see.", tool_calls=(ToolCall.of("add", a=20, b=22),))
+    asks = Reply(reasoning=("Now the weather.",), tool_calls=(ToolCall.of("weather", city="Paris"),))
+    llm.script(calls, asks, Reply("42, and sunny."))
+    more: Any = {"model": "agno/tooled", "tools": [WEATHER], "stream": stream}
+    answer = respond(client, "What is it?", **more)
+    (call,) = [item for item in answer.output if isinstance(item, ResponseFunctionToolCall)]
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
+    said = [{"role": "user", "content": "What is it?"}, *sent_back(answer), result]
+    assert respond(client, said, **more).output_text == "42, and sunny."
     messages = llm.requests()[-1].body["messages"]
-    assert [message["content"] for message in messages if message["role"] != "system"] == ["What is it?", "42", "Sure?"]
+    assert [message["content"] for message in messages if message["role"] == "tool"] == ["42", "sunny"]
 
 
 def test_reasoning_is_streamed_as_it_comes(client: OpenAI, llm: ScriptedLLM) -> None:

@@ -96,15 +96,36 @@ def _calls_in(items: object) -> list[str]:
 
 
 def as_sent(messages: object, noted: Mapping[str, Any]) -> object:
-    """`messages` without the calls of tools that LiteLLM adds to results of /v1/responses.
+    """`messages` as the items of /v1/responses that LiteLLM made them of were given.
 
-    It remembers calls by their ids alone, for all callers of its process; conversations here hold their own.
+    An answer's text and its calls are one message, also where reasoning stands between these items. Calls that
+    LiteLLM adds to results are left out: it remembers them by their ids alone, for all callers of its process;
+    conversations here hold their own.
     """
     if noted.get("call_type") != _RESPONSES or not isinstance(messages, list):
         return messages
     sent = set(noted.get("calls") or ())
-    kept = (_with_calls(message, sent) for message in messages)
-    return [message for message in kept if message is not None]
+    kept: list[Any] = []
+    for message in (_with_calls(message, sent) for message in messages):
+        if kept and _goes_on(kept[-1], message):
+            kept[-1] = {**kept[-1], "tool_calls": [*(kept[-1].get("tool_calls") or ()), *message["tool_calls"]]}
+        elif message is not None and not _is_thought(message):
+            kept.append(message)
+    return kept
+
+
+def _is_thought(message: Any) -> bool:
+    """Whether `message` is what LiteLLM makes of reasoning that nothing follows."""
+    is_answer = isinstance(message, Mapping) and message.get("role") == "assistant"
+    return is_answer and not (message.get("content") or message.get("tool_calls"))
+
+
+def _goes_on(before: Any, message: Any) -> bool:
+    """Whether `message` is nothing but calls of the answer that `before` began."""
+    messages = (before, message)
+    if not all(isinstance(one, Mapping) and one.get("role") == "assistant" for one in messages):
+        return False
+    return bool(message.get("tool_calls")) and not message.get("content")
 
 
 def _with_calls(message: Any, sent: Set[str]) -> Any:
