@@ -249,7 +249,32 @@ def test_somebody_else_decides_nothing_and_learns_nothing(
     assert pair.done == ["deployed 1.2"]
 
 
+@STREAM
+def test_words_are_no_answer_where_json_was_asked_for(
+    client: OpenAI, pair: Pair, llm: ScriptedLLM, stream: bool
+) -> None:
+    calling(llm, DEPLOY)
+    with pytest.raises(Exception, match="deploy") as raised:
+        ask(client, stream=stream, response_format={"type": "json_object"})
+    assert "response_format" in str(raised.value)
+    assert pair.done == []
+
+
 # As calls
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (" , ", " : ")])
+def test_it_may_write_the_arguments_again_in_its_own_way(
+    client: OpenAI, pair: Pair, llm: ScriptedLLM, separators: tuple[str, str]
+) -> None:
+    calling(llm, LOOK, DEPLOY)
+    said = ask(client, tools=[WEATHER])
+    for call in said.calls:
+        arguments = json.loads(call["function"]["arguments"])
+        call["function"]["arguments"] = json.dumps(arguments, separators=separators)
+    assert ask(client, said.answered(QUESTION, '{"accepted": true}'), tools=[WEATHER]).text == "All is done."
+    assert "deployed 1.2" in pair.done
+    assert ("tool", "deployed 1.2") in asked(llm)
 
 
 @STREAM

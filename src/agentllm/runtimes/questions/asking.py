@@ -43,7 +43,7 @@ class Asking(Around):
 
         Raises:
             InvalidRequest: the agent has a question in a conversation that is not stored, where no answer could be
-                bound to it; what it asks about has not been run.
+                bound to it, or in words where the answer is to be JSON; what it asks about has not been run.
         """
         pause = None if turn.pending is None else Pause.from_json(turn.pending)
         if pause is None or not (turn.may_decide and pause.is_answered_by(turn.messages)):
@@ -89,13 +89,26 @@ async def _put(events: AsyncGenerator[Event, None], turn: Turn) -> AsyncGenerato
 
 def _check_stored(turn: Turn, questions: Questions) -> None:
     if turn.place is None:
-        tools = ", ".join(repr(question.tool) for question in questions.questions)
         raise InvalidRequest(
-            f"The agent {turn.agent!r} must ask a person before it calls {tools}, and the answer can only be taken in "
-            "a conversation that is stored. Nothing of that was run. Send the request without 'store': false, or in "
-            "a chat that is not temporary.",
+            f"{_must_ask(turn, questions.questions)}, and the answer can only be taken in a conversation that is "
+            "stored. Nothing of that was run. Send the request without 'store': false, or in a chat that is not "
+            "temporary.",
             param="store",
         )
+
+
+def _check_words_fit(turn: Turn, asked: Sequence[Question]) -> None:
+    if turn.output_format is not None:
+        raise InvalidRequest(
+            f"{_must_ask(turn, asked)}, and a question in words has not the form of 'response_format'. Nothing of that "
+            "was run. Send the request without it, or with a tool, so that the question comes as a call.",
+            param="response_format",
+        )
+
+
+def _must_ask(turn: Turn, questions: Sequence[Question]) -> str:
+    tools = ", ".join(repr(question.tool) for question in questions)
+    return f"The agent {turn.agent!r} must ask a person before it calls {tools}"
 
 
 def _asked(
@@ -105,6 +118,7 @@ def _asked(
     pause = pause.next_asked(turn.client_tools)
     words, calls = [problems_as_text(problems)] if problems else [], []
     if pause.asked and pause.form == "text":
+        _check_words_fit(turn, pause.asked)
         words += map(as_text, pause.asked)
     elif pause.asked and pause.form == "panel":
         words += filter(None, map(_shown_above, pause.asked))
