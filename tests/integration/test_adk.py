@@ -150,6 +150,17 @@ def test_how_the_answer_ended_is_kept(client: OpenAI, llm: ScriptedLLM, model: s
 
 
 @STREAM
+@MODEL
+def test_what_a_tool_returned_may_hold_halves_of_characters(
+    client: OpenAI, llm: ScriptedLLM, model: str, stream: bool
+) -> None:
+    here = session()
+    llm.script(Reply.calling(ToolCall.of("list_files")), "There is one.", "It is café.txt.")
+    assert ask(client, "Which files?", model=model, stream=stream, **here)[0].text == "There is one."
+    assert ask(client, "What is it called?", model=model, stream=stream, **here)[0].text == "It is café.txt."
+
+
+@STREAM
 @pytest.mark.parametrize("status", [400, 401, 429, 503])
 @MODEL
 def test_a_model_s_error_keeps_its_status(

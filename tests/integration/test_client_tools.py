@@ -115,7 +115,7 @@ def test_the_agent_s_own_tools_stand_beside_them_and_never_reach_the_client(
 ) -> None:
     llm.script(Reply(tool_calls=(OSLO, ADD, ROME)), Reply("done"))
     said = ask(client, stream=stream)
-    assert sorted(offered(llm)) == ["add", "explode", "weather"]
+    assert sorted(offered(llm)) == ["add", "explode", "list_files", "weather"]
     assert said.names == ["weather", "weather"]
     assert ask(client, said.answered(QUESTION, "cold", "warm"), stream=stream).text == "done"
     assert asked(llm)[1:] == [("assistant", "weather add weather"), ("tool", "cold"), ("tool", "3"), ("tool", "warm")]

@@ -121,6 +121,22 @@ def test_tool_calls_of_earlier_turns_are_remembered(client: OpenAI, llm: Scripte
     assert "42" in body
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", ["agno/tooled", "agno/gemini-tooled"])
+def test_what_a_tool_returned_may_hold_halves_of_characters(
+    client: OpenAI, llm: ScriptedLLM, model: str, stream: bool
+) -> None:
+    chat = {"x-agentllm-session-id": session()}
+    llm.script(Reply.calling(ToolCall.of("list_files")), "There is one.", "It is café.txt.")
+    answer: Any = client.chat.completions.create(
+        model=model, messages=[{"role": "user", "content": "Which files?"}], extra_headers=chat, stream=stream
+    )
+    if stream:
+        assert "one" in "".join(chunk.choices[0].delta.content or "" for chunk in answer if chunk.choices)
+    assert say(client, "What is it called?", chat, model=model) == "It is café.txt."
+    assert "caf\ufffd.txt" in json.dumps(llm.requests()[-1].body, ensure_ascii=False)
+
+
 @pytest.mark.parametrize("model", ["agno/counting", "agno/counting-flow"])
 def test_session_state_is_kept_for_the_session_and_for_no_other(client: OpenAI, llm: ScriptedLLM, model: str) -> None:
     mine, other = {"x-agentllm-session-id": session()}, {"x-agentllm-session-id": session()}

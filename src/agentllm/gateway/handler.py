@@ -12,6 +12,7 @@ from litellm.llms.custom_llm import CustomLLM
 from litellm.types.utils import ModelResponse
 
 from agentllm.catalog import Catalog
+from agentllm.characters import WholeCharacters
 from agentllm.conversations import Conversations
 from agentllm.conversations.spend import Spend
 from agentllm.core import Agent, Event, Finished, Runtime, Text, Turn, Usage
@@ -189,7 +190,7 @@ class AgentHandler(CustomLLM):
 
         def run(runtime: Runtime) -> AsyncGenerator[Event, None]:
             log.info("turn %s of agent %s begins", turn.id, agent.name)
-            worded = links_in_words(structured(runtime), pictures=not request.is_chat)
+            worded = links_in_words(structured(WholeCharacters(runtime)), pictures=not request.is_chat)
             swapping = Swapping(Asking(worded), policy, keeps_its_models=is_fixed)
             return _within(self._conversations.run(swapping, turn), limit, agent.name)
 

@@ -34,11 +34,10 @@ def work_fields(work: Work) -> dict[str, Any]:
 
 
 def shortened(text: str) -> str:
-    """`text` with at most `LONGEST_SHOWN` of its characters, and what UTF-8 cannot hold replaced."""
-    shown = text[:LONGEST_SHOWN].encode(errors="replace").decode()
+    """`text` with at most `LONGEST_SHOWN` of its characters."""
     if len(text) <= LONGEST_SHOWN:
-        return shown
-    return f"{shown}… (the first {LONGEST_SHOWN:,} of {len(text):,} characters)"
+        return text
+    return f"{text[:LONGEST_SHOWN]}… (the first {LONGEST_SHOWN:,} of {len(text):,} characters)"
 
 
 def _argument(value: Json) -> Json:
@@ -59,7 +58,7 @@ def line(work: Work) -> str:
         said = f"{what}: done, {len(work.result):,} characters"
     else:
         said = f"Calling {name}({_brief(work.arguments)})" if work.kind == "tool" else f"{what} is at work"
-    return (f"{work.by}: {said}" if work.by else said).encode(errors="replace").decode()
+    return f"{work.by}: {said}" if work.by else said
 
 
 def _brief(arguments: Mapping[str, Json]) -> str:

@@ -1,5 +1,7 @@
 """Agents whose models are the scripted one."""
 
+import os
+
 from agno.agent import Agent
 from agno.run import RunContext
 from agno.team import Team
@@ -19,6 +21,11 @@ def explode() -> str:
     raise RuntimeError("secret-detail-of-the-tool")
 
 
+def list_files() -> str:
+    """Names a file as Linux has it, in Latin-1."""
+    return os.fsdecode(b"caf\xe9.txt")
+
+
 def echo() -> Agent:
     """Says what it was told, through OpenAI's API."""
     return Agent(name="echo", model=openai("gpt-scripted"), telemetry=False)
@@ -31,12 +38,12 @@ def gemini_echo() -> Agent:
 
 def tooled() -> Agent:
     """Has tools."""
-    return Agent(name="tooled", model=openai("gpt-tooled"), tools=[add, explode], telemetry=False)
+    return Agent(name="tooled", model=openai("gpt-tooled"), tools=[add, explode, list_files], telemetry=False)
 
 
 def gemini_tooled() -> Agent:
     """Has tools, through Gemini's API."""
-    return Agent(name="gemini-tooled", model=gemini("gemini-tooled"), tools=[add], telemetry=False)
+    return Agent(name="gemini-tooled", model=gemini("gemini-tooled"), tools=[add, list_files], telemetry=False)
 
 
 def routed() -> Agent:

@@ -123,7 +123,7 @@ async def test_wrong_arguments_are_told_by_their_place_and_the_function_is_not_r
         (b"\xff", '"_w=="'),
         (math.nan, "NaN"),
         ({1}, "[1]"),
-        ("half \ud800", "half ?"),
+        ("half \ud800", "half \ufffd"),
     ],
 )
 async def test_a_result_of_any_kind_becomes_text(value: object, text: str) -> None:

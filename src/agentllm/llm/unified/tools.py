@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError, validate_call
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from pydantic_core import to_json
 
+from agentllm.characters import whole
 from agentllm.core import ClientTool, JsonObject, ToolCall
 from agentllm.errors import ConfigurationError
 
@@ -116,17 +117,12 @@ def _failed(error: BaseException) -> Returned:
     if isinstance(error, ValidationError):
         flaws = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
         return Returned(f"Error: {'; '.join(flaws)}", is_error=True)
-    return Returned(_sendable(f"Error: {type(error).__name__}: {error}"), is_error=True)
+    return Returned(whole(f"Error: {type(error).__name__}: {error}"), is_error=True)
 
 
 def _as_text(value: object) -> str:
     if isinstance(value, str):
-        return _sendable(value)
+        return whole(value)
     if isinstance(value, BaseModel):
         return value.model_dump_json()
     return to_json(value, fallback=str, bytes_mode="base64", inf_nan_mode="constants").decode()
-
-
-def _sendable(text: str) -> str:
-    """`text` without halves of characters, which no request can hold."""
-    return text.encode(errors="replace").decode()

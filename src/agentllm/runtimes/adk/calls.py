@@ -15,6 +15,7 @@ from google.adk.models.llm_request import LlmRequest
 from google.adk.models.llm_response import LlmResponse
 from google.genai import types
 
+from agentllm.characters import whole, whole_values
 from agentllm.core import Usage
 from agentllm.hotswap.in_force import in_force
 from agentllm.llm.accounts import ACCOUNT, check_account
@@ -101,6 +102,7 @@ async def _responses(
     swap = in_force()
     if isinstance(request.config.system_instruction, str):  # an agent without instructions leaves white space there
         request.config.system_instruction = request.config.system_instruction.strip() or None
+    _make_whole(request)
     if swap.model is not None or isinstance(model, RoutedLlm):
         routed = model if isinstance(model, RoutedLlm) else RoutedLlm(model=swap.model or model.model)
         request.model = swap.model or request.model or model.model
@@ -118,6 +120,15 @@ async def _responses(
     async with aclosing(responses) as responses:
         async for response in responses:
             yield response
+
+
+def _make_whole(request: LlmRequest) -> None:
+    """A tool may have returned halves of characters, which no request can hold."""
+    for part in (part for content in request.contents for part in content.parts or ()):
+        if part.text is not None:
+            part.text = whole(part.text)
+        if part.function_response is not None:
+            part.function_response.response = whole_values(part.function_response.response)
 
 
 async def _of_litellm(

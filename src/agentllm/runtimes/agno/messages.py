@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from agno.models.message import Message as AgnoMessage
 
+from agentllm.characters import whole
 from agentllm.core import JsonObject, Message, Role, ToolCall
 from agentllm.runtimes.agno.media import to_agno_media, transcript_of
 
@@ -49,6 +50,14 @@ def produced(run_messages: Sequence[AgnoMessage] | None, given: Iterable[AgnoMes
     rest = [m for m in run_messages or () if m.id not in known and m.role not in ("system", "developer")]
     answer_begins = next((i for i, m in enumerate(rest) if m.role != "user"), len(rest))
     return tuple(from_agno(m) for m in rest[answer_begins:] if not m.temporary)
+
+
+def make_whole(messages: Iterable[AgnoMessage]) -> None:
+    """Have the texts of `messages` hold whole characters only: what a tool returned may hold halves, which no
+    request can."""
+    for message in messages:
+        if isinstance(message.content, str):
+            message.content = whole(message.content)
 
 
 def join_texts(texts: Iterable[str]) -> str:

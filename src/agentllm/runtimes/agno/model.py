@@ -24,6 +24,7 @@ from agentllm.runtimes.agno.bills import Bill
 from agentllm.runtimes.agno.calls import AgentCalls
 from agentllm.runtimes.agno.client_tools import left_to_client, without_flags
 from agentllm.runtimes.agno.media import drop_empty_texts, without_empty_text
+from agentllm.runtimes.agno.messages import make_whole
 
 if TYPE_CHECKING:
     from agentllm.runtimes.agno.swapped import Swapped
@@ -184,6 +185,7 @@ class _Listening(Model):
     def _asked(self, arguments: dict[str, Any]) -> Iterator[tuple[_Listening, dict[str, Any]]]:
         """The model to call, and the arguments with what the request asks of it."""
         asked = {**arguments, "tools": without_flags(arguments["tools"])} if arguments.get("tools") else {**arguments}
+        make_whole(arguments.get("messages") or ())
         run_id = _run_of(arguments)
         if self._keeps_progress and run_id is not None:
             arguments["run_response"].messages = list(arguments["messages"])
