@@ -81,3 +81,33 @@ async def test_a_body_arrives_as_it_was_sent_or_not_at_all(client: httpx.AsyncCl
 async def test_other_requests_are_not_looked_at(client: httpx.AsyncClient, method: str, path: str) -> None:
     async with client:
         assert (await client.request(method, path, content=b"[]")).content == b"[]"
+
+
+@pytest.mark.parametrize(
+    ("missing", "cause", "status"),
+    [
+        ("prisma", ValueError("api_base is not allowed"), 400),
+        ("prisma", RuntimeError("something else"), None),
+        ("other", ValueError("something else"), None),
+    ],
+)
+async def test_what_litellm_refuses_is_told_though_prisma_is_not_there(
+    missing: str, cause: Exception, status: int | None
+) -> None:
+    async def refusing(request: Request) -> Response:
+        try:
+            raise cause
+        except Exception:
+            raise ModuleNotFoundError(name=missing)  # noqa: B904 - as an import does that fails here
+
+    app = Starlette(routes=[Route("/v1/responses", refusing, methods=["POST"])])
+    app.add_exception_handler(ProxyException, refused)
+    app.router.routes.insert(0, CheckedBodies(app.router))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://proxy.test") as client:
+        if status is None:
+            with pytest.raises(ModuleNotFoundError):
+                await client.post("/v1/responses", content=b"{}")
+        else:
+            answer = await client.post("/v1/responses", content=b"{}")
+            assert answer.status_code == status
+            assert "api_base" in answer.json()["error"]["message"]

@@ -257,7 +257,7 @@ def post(proxy: Proxy, model: str, **more: Any) -> Any:
 
 def test_of_its_tools_an_agent_is_offered_ask_user_alone(proxy: Proxy, llm: ScriptedLLM) -> None:
     post(proxy, "agno/tooled", **real_turn())
-    assert sorted(offered(llm)) == ["add", "ask_user", "explode"]
+    assert sorted(offered(llm)) == ["add", "ask_user", "explode", "list_files"]
 
 
 @pytest.mark.parametrize("model", ["agno/echo", "agno/flow", "agno/team"])

@@ -83,6 +83,16 @@ def test_a_workflow_has_no_one_model_to_take_a_parameter(
 
 
 @STREAM
+@pytest.mark.parametrize("name", ["api_base", "base_url", "model_list"])
+def test_what_would_send_the_proxy_elsewhere_is_refused_and_named(
+    client: OpenAI, llm: ScriptedLLM, name: str, stream: bool
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=name):
+        ask(client, stream=stream, extra_body={name: "https://elsewhere.invalid"})
+    assert llm.requests() == []
+
+
+@STREAM
 @pytest.mark.parametrize(
     ("name", "value"),
     [

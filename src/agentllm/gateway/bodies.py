@@ -1,7 +1,7 @@
 """Refuses what LiteLLM's authentication breaks on, which is before any hook of a plug-in.
 
-LiteLLM 1.106 takes it for granted that a JSON body is an object and that `tools` can be iterated over; anything
-else ends in a 500 without a word.
+LiteLLM 1.106 takes it for granted that a JSON body is an object and that `tools` can be iterated over, and looks
+into Prisma, which is there with a database only, for why it refuses a body; anything else ends in a 500 without a word.
 """
 
 from __future__ import annotations
@@ -46,14 +46,24 @@ class CheckedBodies(BaseRoute):
         """Answer the request.
 
         Raises:
-            ProxyException: its body is JSON that LiteLLM cannot read; 400 in OpenAI's form.
+            ProxyException: its body is JSON that LiteLLM cannot read, or refuses; 400 in OpenAI's form.
         """
         body = await Request(scope, receive).body()
         if flaw := flaw_of(body):
-            error = InvalidRequest(flaw)
-            raise ProxyException(message=error.message, type=error.type, param=None, code=error.status)
+            raise _refused(flaw)
         scope[_LOOKED_AT] = True
-        await self._routes(scope, _again(body, receive), send)
+        try:
+            await self._routes(scope, _again(body, receive), send)
+        except ModuleNotFoundError as missing:
+            cause = missing.__context__
+            if missing.name != "prisma" or not isinstance(cause, ValueError):
+                raise
+            raise _refused(str(cause)) from None
+
+
+def _refused(why: str) -> ProxyException:
+    error = InvalidRequest(why)
+    return ProxyException(message=error.message, type=error.type, param=None, code=error.status)
 
 
 def flaw_of(body: bytes) -> str | None:
