@@ -235,8 +235,9 @@ class Turn:
     `messages` is all that the agent is to know of the conversation, the newest last. `place` is
     None where nothing is to be remembered or stored; `conversation` is the stored conversation
     that it became, `state` the agent's session state in it. `drop_unsupported` lets a runtime
-    ignore a parameter that its model cannot take; otherwise it raises `UnsupportedParameter`. Without
-    `may_decide` the newest message decides nothing that was asked before, whatever it says.
+    ignore a parameter that its model cannot take; otherwise it raises `UnsupportedParameter`. `answers` is
+    the `Finished.asked` that the newest message answers, if it answers any: None for whichever is open, ''
+    where it decides nothing that was asked before, whatever it says.
 
     `client_tools` are offered to the agent beside its own. `pending` is that of the `Finished`
     which this turn goes on from, and `decisions` are what became of its questions. `swap` is what is
@@ -251,7 +252,7 @@ class Turn:
     stream: bool = False
     drop_unsupported: bool = False
     place: Place | None = None
-    may_decide: bool = True
+    answers: str | None = None
     conversation: str | None = None
     state: JsonObject | None = None
     client_tools: tuple[ClientTool, ...] = ()
@@ -360,6 +361,7 @@ class Finished:
     `messages` are what the turn adds to the conversation after its input: the calls of tools,
     their results and the answer. `state` is the agent's session state after the turn. `pending` is
     what the runtime needs to go on with the run when its questions are decided; only it reads that.
+    `asked` is the id of the turn where it asks those questions itself, None where it leaves open what was asked before.
     `swap` is what is in force after the turn, None where nothing was set in it. `model` is the one that
     wrote the answer, None where it is not known.
     """
@@ -370,6 +372,7 @@ class Finished:
     pending: JsonObject | None = None
     swap: Swap | None = None
     model: str | None = None
+    asked: str | None = None
 
 
 Event: TypeAlias = Text | Reasoning | Shown | Work | Usage | ClientCalls | Questions | Finished

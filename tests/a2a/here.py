@@ -19,10 +19,24 @@ from agentllm.conversations import Conversations
 from agentllm.core import Agent, Caller, Event, Place, Runtime, Turn
 from agentllm.core import Message as Said
 from agentllm.errors import InvalidRequest
+from agentllm.hotswap.policy import refused
+from agentllm.hotswap.swapping import Swapping
 from agentllm.runtimes.questions import Asking
 
 ADA, BOB = Caller("key-of-ada"), Caller("key-of-bob")
 URL = "http://agents.invalid/"
+
+
+class AllowingRed:
+    """Lets the model `red` be set and no other."""
+
+    async def allow(self, model: str) -> str:
+        return self.allow_now(model)
+
+    def allow_now(self, model: str) -> str:
+        if model != "red":
+            raise refused(model, "it is not red", ["red"])
+        return model
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,8 @@ class Asker:
         return Turn(str(uuid.uuid4()), self.agent, self.caller, (Said("user", text),), stream=True, place=place)
 
     async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
-        async with aclosing(self.conversations.run(Asking(self.served.runtime), turn)) as events:
+        swapping = Swapping(Asking(self.served.runtime), AllowingRed())
+        async with aclosing(self.conversations.run(swapping, turn)) as events:
             async for event in events:
                 yield event
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 import pytest
 from a2a.client import Client
-from a2a.types import CancelTaskRequest, ListTasksRequest, StreamResponse, Task, TaskState
+from a2a.types import CancelTaskRequest, GetTaskRequest, ListTasksRequest, StreamResponse, Task, TaskState
 from a2a.utils.errors import InvalidParamsError
 from google.protobuf.json_format import MessageToDict
 
@@ -175,16 +176,17 @@ DEPLOY = Question("d", "confirmation", "deploy", {"version": "1.2"})
 
 
 async def deploying(turn: Turn) -> AsyncGenerator[Event, None]:
-    """Asks before it deploys, and says what was decided."""
+    """Asks before it deploys what it is told to, and says what was decided."""
+    said = turn.messages[-1].content
     if turn.decisions:
-        answer = "deployed" if turn.decisions[0].approved else "not deployed"
+        assert turn.pending is not None
+        answer = f"{'deployed' if turn.decisions[0].approved else 'not deployed'} {turn.pending['what']}"
         yield Text(answer)
         yield Finished("stop", (Message("tool", answer, tool_call_id="d"), Message("assistant", answer)))
-    elif turn.messages[-1].content == "deploy":
+    elif said.startswith("deploy "):
         yield Questions((DEPLOY,))
-        yield Finished(
-            "stop", (Message("assistant", tool_calls=(ToolCall("d", "deploy", "{}"),)),), pending={"at": "d"}
-        )
+        called = Message("assistant", tool_calls=(ToolCall("d", "deploy", "{}"),))
+        yield Finished("stop", (called,), pending={"what": said.removeprefix("deploy ")})
     else:
         yield Text("heard")
         yield Finished("stop", (Message("assistant", "heard"),))
@@ -193,13 +195,13 @@ async def deploying(turn: Turn) -> AsyncGenerator[Event, None]:
 async def test_a_question_waits_for_the_next_message_of_its_task(conversations: Conversations) -> None:
     here = await Here.open(conversations, Speaking(deploying))
     async with here.client() as client:
-        asked = await told(client, "deploy")
+        asked = await told(client, "deploy it")
         assert states(asked)[-1] == "INPUT_REQUIRED"
         said, _ = last(asked)
         assert "deploy" in said
         answered = await told(client, "yes", task=asked[0].task.id)
     assert states(answered) == ["WORKING", "COMPLETED"]
-    assert artifacts(answered)[-1][0] == "deployed"
+    assert artifacts(answered)[-1][0] == "deployed it"
     assert answered[-1].status_update.context_id == asked[0].task.context_id
 
 
@@ -207,7 +209,79 @@ async def test_a_yes_in_another_task_of_the_context_decides_nothing(conversation
     runtime = Speaking(deploying)
     here = await Here.open(conversations, runtime)
     async with here.client() as client:
-        asked = await told(client, "deploy")
+        asked = await told(client, "deploy it")
         beside = await told(client, "yes", context=asked[0].task.context_id)
     assert artifacts(beside)[-1][0] == "heard"
     assert runtime.turns[-1].decisions == ()
+
+
+async def test_a_yes_to_a_task_decides_its_own_question_and_not_that_of_a_later_one(
+    conversations: Conversations,
+) -> None:
+    runtime = Speaking(deploying)
+    here = await Here.open(conversations, runtime)
+    async with here.client() as client:
+        one = (await told(client, "deploy AAA"))[0].task
+        other = (await told(client, "deploy BBB", context=one.context_id))[0].task
+        stale = await told(client, "yes", task=one.id)
+        assert states(stale) == ["WORKING", "FAILED"]
+        assert artifacts(stale) == []
+        _, metadata = last(stale)
+        error = metadata["error"]
+        assert isinstance(error, dict)
+        assert error["status"] == 409
+        assert not any(turn.decisions for turn in runtime.turns)
+        assert (await client.get_task(GetTaskRequest(id=other.id))).status.state == TaskState.TASK_STATE_INPUT_REQUIRED
+
+
+async def test_a_task_whose_question_the_conversation_went_past_says_so_and_runs_nothing(
+    conversations: Conversations,
+) -> None:
+    runtime = Speaking(deploying)
+    here = await Here.open(conversations, runtime)
+    async with here.client() as client:
+        asked = (await told(client, "deploy it"))[0].task
+        await told(client, "never mind", context=asked.context_id)
+        stale = await told(client, "yes", task=asked.id)
+    assert states(stale) == ["WORKING", "FAILED"]
+    assert [turn.messages[-1].content for turn in runtime.turns] == ["deploy it", "never mind"]
+
+
+@pytest.mark.parametrize("control", ["[HOTSWAP:GET_CONFIG]", "[HOTSWAP:MODEL:red]"])
+async def test_a_control_message_beside_a_task_that_waits_is_done_and_leaves_the_question_to_that_task(
+    conversations: Conversations, control: str
+) -> None:
+    here = await Here.open(conversations, Speaking(deploying))
+    async with here.client() as client:
+        asked = (await told(client, "deploy it"))[0].task
+        beside = await told(client, control, context=asked.context_id)
+        assert states(beside) == ["SUBMITTED", "WORKING", "COMPLETED"]
+        answered = await told(client, "yes", task=asked.id)
+    assert artifacts(answered)[-1][0] == "deployed it"
+
+
+async def test_a_control_message_of_a_task_that_waits_leaves_it_waiting(conversations: Conversations) -> None:
+    here = await Here.open(conversations, Speaking(deploying))
+    async with here.client() as client:
+        asked = (await told(client, "deploy it"))[0].task
+        config = await told(client, "[HOTSWAP:GET_CONFIG]", task=asked.id)
+        assert states(config) == ["WORKING", "INPUT_REQUIRED"]
+        answered = await told(client, "yes", task=asked.id)
+    assert artifacts(answered)[-1][0] == "deployed it"
+
+
+async def test_a_task_that_asks_again_is_decided_by_the_answer_to_that(conversations: Conversations) -> None:
+    async def script(turn: Turn) -> AsyncGenerator[Event, None]:
+        if turn.decisions:
+            yield Text(" ".join(str(one.approved) for one in turn.decisions))
+            yield Finished("stop")
+        else:
+            yield Questions((DEPLOY, replace(DEPLOY, id="e")))
+            yield Finished("stop", pending={})
+
+    here = await Here.open(conversations, Speaking(script))
+    async with here.client() as client:
+        task = (await told(client, "deploy both"))[0].task
+        assert states(await told(client, "yes", task=task.id))[-1] == "INPUT_REQUIRED"
+        answered = await told(client, "no", task=task.id)
+    assert artifacts(answered)[-1][0] == "True False"

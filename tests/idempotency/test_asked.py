@@ -41,7 +41,7 @@ SHAPING: dict[str, Any] = {
     "parallel_tool_calls": False,
     "output_format": OutputFormat({"type": "object"}),
     "decisions": (Decision("call", True),),
-    "may_decide": False,
+    "answers": "1",
     "changes": (Change("model", "other"),),
 }
 NOT_SHAPING: dict[str, Any] = {

@@ -68,7 +68,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Usage, counts, counts, counts, counts),
     st.builds(ClientCalls, st.lists(calls, max_size=2).map(tuple)),
     st.builds(Questions, st.lists(questions, max_size=2).map(tuple)),
-    st.builds(Finished, st.sampled_from(get_args(FinishReason))),
+    st.builds(Finished, st.sampled_from(get_args(FinishReason)), model=maybe, asked=maybe),
 )
 
 

@@ -507,6 +507,37 @@ async def test_a_message_beside_the_task_approves_nothing(place: Place, llm: Scr
     assert place.did.read_text() == ""
 
 
+async def test_a_yes_to_a_task_runs_only_what_that_task_asked_about(place: Place, llm: ScriptedLLM) -> None:
+    calls = [ToolCall("deploy", f'{{"version": "{version}"}}', version) for version in ("AAA", "BBB")]
+    llm.script(Reply.calling(calls[0]), Reply.calling(calls[1]), model="gpt-approving")
+    place.did.write_text("")
+    async with client_of(place, "approving") as client:
+        one = await send(client, "deploy AAA", context=new())
+        other = await send(client, "deploy BBB", context=one.task.context_id)
+        assert one.state == other.state == TaskState.TASK_STATE_INPUT_REQUIRED
+        stale = await send(client, "yes", task=one.task.id, context=one.task.context_id)
+        assert (stale.state, stale.metadata["error"]["status"]) == (TaskState.TASK_STATE_FAILED, 409)
+        assert place.did.read_text() == ""
+
+
+async def test_a_control_message_beside_a_task_that_waits_approves_nothing_and_ends(
+    place: Place, llm: ScriptedLLM
+) -> None:
+    deploy = ToolCall("deploy", '{"version": "1.4"}', "call-1")
+    llm.script(Reply.calling(deploy), "All is done.", model="gpt-approving")
+    place.did.write_text("")
+    async with client_of(place, "approving") as client:
+        waiting = await send(client, "ship it", context=new())
+        config = await send(client, "[HOTSWAP:GET_CONFIG]", context=waiting.task.context_id)
+        assert config.state == TaskState.TASK_STATE_COMPLETED
+        with pytest.raises(A2AError):
+            await send(client, "yes", task=config.task.id)
+        assert place.did.read_text() == ""
+        done = await send(client, "yes", task=waiting.task.id)
+    assert (done.state, done.text) == (TaskState.TASK_STATE_COMPLETED, "All is done.")
+    assert place.did.read_text() == "deployed 1.4\n"
+
+
 # Repeated requests
 
 

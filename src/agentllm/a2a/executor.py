@@ -17,7 +17,7 @@ from google.protobuf.json_format import MessageToDict
 
 from agentllm.a2a.asker import Received, asker_of
 from agentllm.a2a.messages import content_of, without_bytes
-from agentllm.a2a.updates import Updates
+from agentllm.a2a.updates import Updates, question_of
 from agentllm.core import Turn
 from agentllm.errors import AgentLLMError, InvalidRequest
 
@@ -75,12 +75,13 @@ class Executor(AgentExecutor):
         """Run the turn of the message and tell the queue of it. Only a cancellation is raised."""
         task = context.current_task
         turn: Turn = context.call_context.state[_TURN]
-        may_decide = task is not None and task.status.state == TaskState.TASK_STATE_INPUT_REQUIRED
+        question = None if task is None else question_of(task)
         task_id, context_id = _ids(context)
-        updates = self._running[task_id] = Updates(event_queue, task_id, context_id, turn.id)
+        updates = self._running[task_id] = Updates(event_queue, task_id, context_id, turn.id, question)
         try:
             await updates.begin(_new_task(context) if task is None else None)
-            async with aclosing(asker_of(context.call_context).run(replace(turn, may_decide=may_decide))) as events:
+            asked = replace(turn, answers=question or "")
+            async with aclosing(asker_of(context.call_context).run(asked)) as events:
                 async for event in events:
                     await updates.take(event)
         except AgentLLMError as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 from a2a.server.events import EventQueue
 from a2a.types import Artifact, Part, Task, TaskArtifactUpdateEvent, TaskState, TaskStatus, TaskStatusUpdateEvent
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
 from agentllm.a2a.messages import agent_message, media_parts, text_parts
@@ -20,19 +21,34 @@ METADATA = "agentllm"
 ANSWER = "answer"
 """The name of the artifact that holds the text of an answer."""
 
+_QUESTION = "question"
+"""The key, in our metadata of a task that waits, of the `Finished.asked` that it waits with."""
+
+
+def question_of(task: Task) -> str | None:
+    """The `Finished.asked` of the questions that `task` waits with; None where it waits with none."""
+    if task.status.state != TaskState.TASK_STATE_INPUT_REQUIRED or METADATA not in task.metadata:
+        return None
+    question: str | None = MessageToDict(task.metadata)[METADATA].get(_QUESTION)
+    return question
+
 
 class Updates:
     """The updates of one turn of a task, to be told in order.
 
     The text goes out as one artifact: pieces that are appended, and at its end the whole of it in their place.
-    Thoughts, arguments and results of tools, and the agent's state stay here.
+    Thoughts, arguments and results of tools, and the agent's state stay here. `question` is what the task waited
+    with for the turn, as `question_of` has it.
     """
 
-    def __init__(self, queue: EventQueue, task_id: str, context_id: str, turn_id: str) -> None:
+    def __init__(
+        self, queue: EventQueue, task_id: str, context_id: str, turn_id: str, question: str | None = None
+    ) -> None:
         self._queue = queue
         self._task_id = task_id
         self._context_id = context_id
         self._turn_id = turn_id
+        self._question = question
         self._texts: list[str] = []
         self._media = 0
         self._work: list[dict[str, Any]] = []
@@ -81,8 +97,9 @@ class Updates:
 
     async def _finish(self, end: Finished) -> None:
         told = {"finish_reason": end.reason, "model": end.model}
-        if end.pending is not None:
-            await self._end(TaskState.TASK_STATE_INPUT_REQUIRED, "".join(self._texts), told)
+        question = end.asked or (self._question if end.pending is not None else None)
+        if question is not None:
+            await self._end(TaskState.TASK_STATE_INPUT_REQUIRED, "".join(self._texts), {**told, _QUESTION: question})
         else:
             await self._end(TaskState.TASK_STATE_COMPLETED, metadata=told)
 

@@ -31,8 +31,8 @@ from agentllm.errors import AgentFailed, AgentLLMError, InvalidRequest
 def to_json(events: Iterable[Event]) -> str:
     """`events` as ASCII text, with neighbouring pieces of text (or of reasoning) joined.
 
-    Of `Finished` only the reason and the model are kept: what the turn adds to its conversation is stored there, and
-    no client's.
+    Of `Finished` only the reason, the model and what was asked are kept: what the turn adds to its conversation is
+    stored there, and no client's.
     """
     return json.dumps([_to_json(event) for event in joined(events)])
 
@@ -83,7 +83,7 @@ def _to_json(event: Event) -> tuple[str, Any]:
         case Reasoning(text):
             return "reasoning", text
         case Finished(reason):
-            return "finished", {"reason": reason, "model": event.model}
+            return "finished", {"reason": reason, "model": event.model, "asked": event.asked}
         case Shown(media, transcript):
             return "shown", {**_media_to_json(media), "transcript": transcript}
         case Usage():

@@ -23,7 +23,7 @@ from agentllm.core import (
     Turn,
     Usage,
 )
-from agentllm.errors import InvalidRequest
+from agentllm.errors import AlreadyDecided, InvalidRequest
 from agentllm.runtimes.questions.calls import as_call, as_panel_call, fits_in_panel
 from agentllm.runtimes.questions.pause import CALL_PREFIX, Pause, is_answer
 from agentllm.runtimes.questions.text import arguments_as_text, as_text, problems_as_text
@@ -42,11 +42,17 @@ class Asking(Around):
         """See `agentllm.core.Runtime.run`.
 
         Raises:
+            AlreadyDecided: what the turn `answers` is no longer open; nothing was run.
             InvalidRequest: the agent has a question in a conversation that is not stored, where no answer could be
                 bound to it, or in words where the answer is to be JSON; what it asks about has not been run.
         """
         pause = None if turn.pending is None else Pause.from_json(turn.pending)
-        if pause is None or not (turn.may_decide and pause.is_answered_by(turn.messages)):
+        if turn.answers and (pause is None or pause.turn != turn.answers):
+            raise AlreadyDecided(
+                "What this message answers is no longer open: the conversation went on after that was asked. Nothing "
+                "was run. Say what is to be done in a new message."
+            )
+        if pause is None or turn.answers == "" or not pause.is_answered_by(turn.messages):
             given = replace(turn, pending=None, messages=in_order(_without_lost_answers(turn.messages)))
         else:
             left = pause.without_answers(turn.messages)
@@ -115,7 +121,7 @@ def _asked(
     pause: Pause, turn: Turn, ended: Finished, *, said: str = "", problems: Sequence[str] = ()
 ) -> Iterator[Event]:
     """The events that ask the next questions of `pause`, or call the client's tools, and end the turn."""
-    pause = pause.next_asked(turn.client_tools)
+    pause = pause.next_asked(turn.id, turn.client_tools)
     words, calls = [problems_as_text(problems)] if problems else [], []
     if pause.asked and pause.form == "text":
         _check_words_fit(turn, pause.asked)
@@ -130,7 +136,8 @@ def _asked(
         yield Text(("\n\n" if said and not said[-1].isspace() else "") + "\n\n".join(words))
     if calls:
         yield ClientCalls(tuple(calls))
-    yield replace(ended, reason="tool_calls" if calls else "stop", pending=pause.to_json())
+    asked = turn.id if pause.asked else None
+    yield replace(ended, reason="tool_calls" if calls else "stop", pending=pause.to_json(), asked=asked)
 
 
 def _shown_above(question: Question) -> str:

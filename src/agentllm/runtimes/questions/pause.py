@@ -21,8 +21,8 @@ class Pause:
     """A run that waits, as JSON in `Finished.pending`.
 
     `asked` are the questions that were asked last, in `form`, the `tries`-th time that answers are
-    asked for; `waiting` come after them, and then the client's own `calls`. `run` is what the
-    runtime needs to go on.
+    asked for, by the `turn` of that id; `waiting` come after them, and then the client's own `calls`.
+    `run` is what the runtime needs to go on.
     """
 
     run: JsonObject | None
@@ -32,6 +32,7 @@ class Pause:
     asked: tuple[Question, ...] = ()
     form: Form = "text"
     tries: int = 1
+    turn: str = ""
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
@@ -44,6 +45,7 @@ class Pause:
             asked=tuple(map(_question, stored["asked"])),
             form=stored["form"],
             tries=stored["tries"],
+            turn=stored["turn"],
         )
 
     def to_json(self) -> JsonObject:
@@ -89,12 +91,12 @@ class Pause:
         since = (message for message in messages[paused + 1 :] if message.role == "tool" and not is_answer(message))
         return (*messages[: paused + 1], *since)
 
-    def next_asked(self, tools: Sequence[ClientTool]) -> Pause:
-        """The pause with the next questions asked, in the form that the client's `tools` allow."""
+    def next_asked(self, turn: str, tools: Sequence[ClientTool]) -> Pause:
+        """The pause with the next questions asked by `turn`, in the form that the client's `tools` allow."""
         if not self.waiting:
             return self
         form, count = _form(self.waiting, tools)
-        return replace(self, asked=self.waiting[:count], waiting=self.waiting[count:], form=form)
+        return replace(self, asked=self.waiting[:count], waiting=self.waiting[count:], form=form, turn=turn)
 
 
 def is_answer(message: Message) -> bool:
