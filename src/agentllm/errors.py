@@ -2,7 +2,8 @@
 
 AgentLLMError                  500 api_error
 ├── InvalidRequest             400 invalid_request_error
-│   └── UnsupportedParameter   400 invalid_request_error
+│   ├── UnsupportedParameter   400 invalid_request_error
+│   └── MalformedSwap          400 invalid_request_error
 ├── AuthenticationFailed       401 authentication_error
 ├── SwapRefused                403 permission_error
 ├── UnknownAgent               404 not_found_error
@@ -44,6 +45,8 @@ class AgentLLMError(Exception):
     type: str = "api_error"
     retry_after: int | None = None
     """Seconds after which the same request may go well; None where nothing is known of that."""
+    ran_nothing: bool = False
+    """Whether it is raised only before anything of the turn ran: what waited for a decision then still does."""
 
     @property
     def message(self) -> str:
@@ -72,11 +75,18 @@ class UnsupportedParameter(InvalidRequest):
         )
 
 
+class MalformedSwap(InvalidRequest):
+    """A control message, or a value to set, cannot be read; what was in force before still is."""
+
+    ran_nothing = True
+
+
 class AlreadyDecided(AgentLLMError):
     """What the request decides was decided before."""
 
     status = 409
     type = "conflict_error"
+    ran_nothing = True
 
 
 class KeyReused(AgentLLMError):
@@ -84,6 +94,7 @@ class KeyReused(AgentLLMError):
 
     status = 409
     type = "conflict_error"
+    ran_nothing = True
 
 
 class AnswerLost(AgentLLMError):
@@ -105,6 +116,7 @@ class SwapRefused(AgentLLMError):
 
     status = 403
     type = "permission_error"
+    ran_nothing = True
 
 
 class UnknownAgent(AgentLLMError):
@@ -124,6 +136,7 @@ class ConversationBusy(AgentLLMError):
 
     status = 429
     type = "rate_limit_error"
+    ran_nothing = True
 
     def __init__(self, waiting: int, *, retry_after: int) -> None:
         super().__init__(

@@ -270,6 +270,33 @@ async def test_a_control_message_of_a_task_that_waits_leaves_it_waiting(conversa
     assert artifacts(answered)[-1][0] == "deployed it"
 
 
+@pytest.mark.parametrize("refused", ["[HOTSWAP:MODEL:green]", "[HOTSWAP:X"])
+async def test_a_refused_swap_is_told_and_leaves_the_task_waiting(conversations: Conversations, refused: str) -> None:
+    here = await Here.open(conversations, Speaking(deploying))
+    async with here.client() as client:
+        asked = (await told(client, "deploy it"))[0].task
+        told_of = await told(client, refused, task=asked.id)
+        assert states(told_of) == ["WORKING", "INPUT_REQUIRED"]
+        text, metadata = last(told_of)
+        assert "Nothing was changed" in text
+        assert "error" in metadata
+        beside = await told(client, refused, context=asked.context_id)
+        assert states(beside)[-1] == "FAILED"
+        answered = await told(client, "yes", task=asked.id)
+    assert states(answered) == ["WORKING", "COMPLETED"]
+    assert artifacts(answered)[-1][0] == "deployed it"
+
+
+async def test_a_yes_that_came_too_late_leaves_what_is_asked_now_to_be_decided(conversations: Conversations) -> None:
+    here = await Here.open(conversations, Speaking(deploying))
+    async with here.client() as client:
+        one = (await told(client, "deploy AAA"))[0].task
+        other = (await told(client, "deploy BBB", context=one.context_id))[0].task
+        assert states(await told(client, "yes", task=one.id))[-1] == "FAILED"
+        answered = await told(client, "yes", task=other.id)
+    assert artifacts(answered)[-1][0] == "deployed BBB"
+
+
 async def test_a_task_that_asks_again_is_decided_by_the_answer_to_that(conversations: Conversations) -> None:
     async def script(turn: Turn) -> AsyncGenerator[Event, None]:
         if turn.decisions:

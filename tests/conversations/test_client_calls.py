@@ -25,7 +25,7 @@ from agentllm.core import (
     ToolCall,
     Turn,
 )
-from agentllm.errors import AlreadyDecided, InvalidRequest
+from agentllm.errors import AlreadyDecided, InvalidRequest, SwapRefused
 from tests.conversations.conftest import SECRET
 from tests.conversations.disk import rows
 from tests.conversations.speaking import Speaking, answering
@@ -94,6 +94,17 @@ def a_turn(
     *messages: Message, session: str | None = "s", caller: Caller = ADA, message: str | None = None, parent: str = ""
 ) -> Turn:
     return Turn("t", "demo", caller, messages, place=Place(session, message, None if message is None else parent))
+
+
+def refusing(*said: Event) -> Speaking:
+    """A runtime that refuses its turn after it `said` something."""
+
+    async def script(turn: Turn) -> AsyncGenerator[Event, None]:
+        for event in said:
+            yield event
+        raise SwapRefused("no")
+
+    return Speaking(script)
 
 
 async def ask(conversations: Conversations, runtime: Speaking, turn: Turn) -> Turn:
@@ -317,6 +328,36 @@ class TestPending:
         given = await ask(conversations, runtime, a_turn(user("deploy"), assistant(""), message="A1"))
         assert given.pending is None
         assert NO_RESULT in texts(given.messages)
+
+    @pytest.mark.parametrize("said", [(), (Text("deployed"),)], ids=["before anything ran", "after it ran"])
+    async def test_it_is_open_after_a_refusal_only_if_nothing_ran(
+        self, conversations: Conversations, store: Store, said: tuple[Event, ...]
+    ) -> None:
+        runtime = pausing({"paused": 1})
+        await ask(conversations, runtime, a_turn(user("deploy")))
+        with pytest.raises(SwapRefused):
+            await ask(conversations, refusing(*said), a_turn(user("yes")))
+        assert len(answers(store)) == 1 + len(said)
+        given = await ask(conversations, runtime, a_turn(user("yes")))
+        assert given.pending == (None if said else {"paused": 1})
+
+    async def test_it_is_open_after_a_failed_answer_that_a_front_end_still_shows(
+        self, conversations: Conversations
+    ) -> None:
+        runtime = pausing({"paused": 1})
+        shown = (user("deploy"), Message("assistant", tool_calls=(ToolCall("asked", "deploy", "{}"),)), user("red"))
+        await ask(conversations, runtime, a_turn(user("deploy"), message="A1"))
+        with pytest.raises(SwapRefused):
+            await ask(conversations, refusing(), a_turn(*shown, message="A2", parent="A1"))
+        given = await ask(conversations, runtime, a_turn(*shown, user("yes"), message="A3", parent="A2"))
+        assert given.pending == {"paused": 1}
+
+    async def test_a_refused_turn_is_kept_as_failed_where_nothing_is_pending(
+        self, conversations: Conversations, store: Store
+    ) -> None:
+        with pytest.raises(SwapRefused):
+            await ask(conversations, refusing(), a_turn(user("red")))
+        assert rows(store.url, "SELECT status FROM turns") == [("failed",)]
 
     async def test_it_is_kept_when_the_answer_does_not_fit(self, conversations: Conversations) -> None:
         runtime = pausing({"paused": 1})

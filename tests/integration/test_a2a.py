@@ -509,7 +509,7 @@ async def test_a_message_beside_the_task_approves_nothing(place: Place, llm: Scr
 
 async def test_a_yes_to_a_task_runs_only_what_that_task_asked_about(place: Place, llm: ScriptedLLM) -> None:
     calls = [ToolCall("deploy", f'{{"version": "{version}"}}', version) for version in ("AAA", "BBB")]
-    llm.script(Reply.calling(calls[0]), Reply.calling(calls[1]), model="gpt-approving")
+    llm.script(Reply.calling(calls[0]), Reply.calling(calls[1]), "All is done.", model="gpt-approving")
     place.did.write_text("")
     async with client_of(place, "approving") as client:
         one = await send(client, "deploy AAA", context=new())
@@ -518,6 +518,26 @@ async def test_a_yes_to_a_task_runs_only_what_that_task_asked_about(place: Place
         stale = await send(client, "yes", task=one.task.id, context=one.task.context_id)
         assert (stale.state, stale.metadata["error"]["status"]) == (TaskState.TASK_STATE_FAILED, 409)
         assert place.did.read_text() == ""
+        done = await send(client, "yes", task=other.task.id)
+    assert (done.state, done.text) == (TaskState.TASK_STATE_COMPLETED, "All is done.")
+    assert place.did.read_text() == "deployed BBB\n"
+
+
+@pytest.mark.parametrize(("refused", "status"), [("[HOTSWAP:MODEL:nope]", 403), ("[HOTSWAP:X", 400)])
+async def test_a_refused_swap_is_told_and_the_task_goes_on_waiting(
+    place: Place, llm: ScriptedLLM, refused: str, status: int
+) -> None:
+    deploy = ToolCall("deploy", '{"version": "1.5"}', "call-1")
+    llm.script(Reply.calling(deploy), "All is done.", model="gpt-approving")
+    place.did.write_text("")
+    async with client_of(place, "approving") as client:
+        waiting = await send(client, "ship it", context=new())
+        told = await send(client, refused, task=waiting.task.id)
+        assert (told.state, told.metadata["error"]["status"]) == (TaskState.TASK_STATE_INPUT_REQUIRED, status)
+        assert "Nothing was changed" in told.said
+        done = await send(client, "yes", task=waiting.task.id)
+    assert (done.state, done.text) == (TaskState.TASK_STATE_COMPLETED, "All is done.")
+    assert place.did.read_text() == "deployed 1.5\n"
 
 
 async def test_a_control_message_beside_a_task_that_waits_approves_nothing_and_ends(

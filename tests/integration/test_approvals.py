@@ -132,6 +132,28 @@ def test_anything_but_a_clear_yes_runs_nothing_and_the_model_is_told_the_words(
     assert answer == "no" or answer in told
 
 
+@STREAM
+@pytest.mark.parametrize("has_session", [True, False])
+def test_a_refused_swap_leaves_the_question_open(
+    client: OpenAI, pair: Pair, llm: ScriptedLLM, has_session: bool, stream: bool
+) -> None:
+    calling(llm, DEPLOY)
+    more: dict[str, Any] = {"extra_headers": {"x-agentllm-session-id": str(uuid.uuid4())}} if has_session else {}
+    said = ask(client, stream=stream, **more)
+    refused_metadata = {"metadata": {"agentllm": {"model": "nope"}}}
+    for text, body, status in (
+        ("[HOTSWAP:MODEL:nope]", {}, 403),
+        ("[HOTSWAP:X", {}, 400),
+        ("yes", refused_metadata, 403),
+    ):
+        messages = [{"role": "user", "content": text}] if has_session else replied(said, text)
+        assert refusal(client, messages, stream=stream, extra_body=body, **more) == status
+    assert pair.done == []
+    messages = [{"role": "user", "content": "yes"}] if has_session else replied(said, "yes")
+    assert ask(client, messages, stream=stream, **more).text == "All is done."
+    assert pair.done == ["deployed 1.2"]
+
+
 def test_a_yes_counts_once(client: OpenAI, pair: Pair, llm: ScriptedLLM) -> None:
     calling(llm, DEPLOY, then=["All is done.", "Again?"])
     messages = replied(ask(client), "yes")

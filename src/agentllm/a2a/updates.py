@@ -13,7 +13,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from agentllm.a2a.messages import agent_message, media_parts, text_parts
 from agentllm.core import Event, Finished, Shown, Text, Usage, Work
-from agentllm.errors import AgentLLMError
+from agentllm.errors import AgentLLMError, AlreadyDecided
 
 METADATA = "agentllm"
 """The key of all that we add to metadata."""
@@ -87,9 +87,14 @@ class Updates:
                 pass
 
     async def fail(self, error: AgentLLMError) -> None:
-        """The turn ended in `error`, whose text is for clients."""
+        """The turn ended in `error`, whose text is for clients; what the task waited with may still be open then."""
         told = {"status": error.status, "type": error.type, "retry_after": error.retry_after}
-        await self._end(TaskState.TASK_STATE_FAILED, error.message, {"error": told})
+        is_open = error.ran_nothing and not isinstance(error, AlreadyDecided)
+        if is_open and self._question is not None:
+            metadata = {"error": told, _QUESTION: self._question}
+            await self._end(TaskState.TASK_STATE_INPUT_REQUIRED, error.message, metadata)
+        else:
+            await self._end(TaskState.TASK_STATE_FAILED, error.message, {"error": told})
 
     async def cancel(self) -> None:
         """The client wants no more of the task."""

@@ -19,7 +19,7 @@ from agentllm.conversations.results import check_results, followed_by, in_order
 from agentllm.conversations.store import Begun, Place, Store
 from agentllm.conversations.urls import process_locks, store_url
 from agentllm.core import ClientCalls, Event, Finished, Message, Runtime, Text, Turn, Work
-from agentllm.errors import InvalidRequest, MalformedAnswer, StoreUnavailable
+from agentllm.errors import AgentLLMError, InvalidRequest, MalformedAnswer, StoreUnavailable
 from agentllm.settings import Settings
 
 
@@ -80,7 +80,8 @@ class Conversations:
         The agent is given the last turns before the new messages. What was asked is on disk before
         the agent runs, the whole turn before `Finished` is yielded. A turn that ends before is kept
         as interrupted, with what was said of its answer, or as failed where nothing was, or nothing in
-        the form that was asked for. Turns of one conversation run one after another.
+        the form that was asked for. One that was refused before anything ran, where something is pending, is
+        kept nowhere, and leaves that open. Turns of one conversation run one after another.
 
         A turn without a place is run as it is, and nothing is read or stored.
 
@@ -135,7 +136,7 @@ class Conversations:
 
     async def _stored(self, runtime: Runtime, turn: Turn, begun: Begun) -> AsyncGenerator[Event, None]:
         answer = GrowingAnswer(self._store, begun)
-        is_finished = was_stopped = was_refused = False
+        is_finished = was_stopped = was_malformed = ran_nothing = False
         try:
             async with contextlib.aclosing(runtime.run(turn)) as events:
                 async for event in events:
@@ -161,16 +162,20 @@ class Conversations:
         except (GeneratorExit, asyncio.CancelledError):
             was_stopped = True
             raise
-        except MalformedAnswer:
-            was_refused = True
+        except AgentLLMError as error:
+            was_malformed = isinstance(error, MalformedAnswer)
+            ran_nothing = error.ran_nothing and not answer.has_grown
             raise
         finally:
             answer.close()
             if not is_finished:
-                has_answer = answer.has_grown and not was_refused
+                has_answer = answer.has_grown and not was_malformed
                 status: Status = "interrupted" if was_stopped or has_answer else "failed"
                 with contextlib.suppress(StoreUnavailable):
-                    await self._store.give_up(begun, status, answer.text, answer.done)
+                    if ran_nothing and begun.pending is not None:
+                        await self._store.take_back(begun)
+                    else:
+                        await self._store.give_up(begun, status, answer.text, answer.done)
 
 
 def _placed(turn: Turn, place: Place, begun: Begun, tokens: int | None) -> Turn:

@@ -39,6 +39,7 @@ UPDATE = turns.update().where(_THIS).values({name: sa.bindparam(name) for name i
 _THIS_RUNNING = turns.update().where(_THIS, turns.c.status == "running")
 KEEP = _THIS_RUNNING.values({name: sa.bindparam(name) for name in ("output", "answer")})
 GIVE_UP = _THIS_RUNNING.values({name: sa.bindparam(name) for name in ("output", "status", "answer", "digest")})
+TAKE_BACK = turns.delete().where(_THIS)
 ANSWER = sa.select(turns.c.answer).where(_THIS)
 
 

@@ -218,6 +218,18 @@ class Store:
 
         await self._database.run(work, patience=START_PATIENCE)
 
+    async def take_back(self, begun: Begun) -> None:
+        """Delete a turn of which nothing ran, as if it had not been begun: what was pending before it is open again.
+
+        Raises:
+            StoreUnavailable: it could not be written.
+        """
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(queries.TAKE_BACK, {"turn": begun.id})
+
+        await self._database.run(work, patience=START_PATIENCE)
+
     def close(self) -> None:
         """Write what is still to be written, and let go of the database."""
         self._database.close()

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from agentllm.core import Change, Message
-from agentllm.errors import InvalidRequest
+from agentllm.errors import MalformedSwap
 
 LONGEST_MODEL = 256
 LONGEST_PROMPT = 32_768
@@ -40,7 +40,7 @@ def read_control(message: Message) -> tuple[Change, ...] | None:
     """What `message` sets, in its order; None where it is no control message.
 
     Raises:
-        InvalidRequest: it begins like one, but is none.
+        MalformedSwap: it begins like one, but is none.
     """
     text = message.content.strip()
     if message.role != "user" or not _begins_like_one(message):
@@ -54,7 +54,7 @@ def write_control(changes: Iterable[Change]) -> str:
     """The control messages that set `changes`; those that ask what is in force where there are none.
 
     Raises:
-        InvalidRequest: a value cannot stand in one.
+        MalformedSwap: a value cannot stand in one.
     """
     lines = [f"[HOTSWAP:{change.what.upper()}:{change.value or ''}]" for change in map(checked, changes)]
     if any(_BETWEEN.search(line) for line in lines):
@@ -66,12 +66,12 @@ def checked(change: Change) -> Change:
     """`change` without white space around its value, None for the value where nothing is left.
 
     Raises:
-        InvalidRequest: the value is too long, or no name of a model.
+        MalformedSwap: the value is too long, or no name of a model.
     """
     value = (change.value or "").strip()
     longest = LONGEST_MODEL if change.what == "model" else LONGEST_PROMPT
     if len(value) > longest:
-        raise InvalidRequest(f"The {change.what} to set has {len(value):,} characters; {longest:,} are the limit.")
+        raise MalformedSwap(f"The {change.what} to set has {len(value):,} characters; {longest:,} are the limit.")
     if change.what == "model" and (not value.isprintable() or "[" in value or "]" in value):
         raise _malformed("the name of a model is one line without brackets")
     return Change(change.what, value or None)
@@ -115,5 +115,5 @@ def _change(part: str) -> Change | None:
     return checked(Change("model" if found[1] == "MODEL" else "prompt", found[2]))
 
 
-def _malformed(why: str) -> InvalidRequest:
-    return InvalidRequest(f"This is no control message: {why}. Nothing was changed.\n{GRAMMAR}", param="messages")
+def _malformed(why: str) -> MalformedSwap:
+    return MalformedSwap(f"This is no control message: {why}. Nothing was changed.\n{GRAMMAR}", param="messages")

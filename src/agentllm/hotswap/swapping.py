@@ -49,7 +49,7 @@ class Swapping(Around):
 
         Raises:
             SwapRefused: a model is set, or was set before, that must not answer here.
-            InvalidRequest: the newest message begins like a control message and is none.
+            MalformedSwap: the newest message begins like a control message and is none.
         """
         asked = read_control(turn.messages[-1])
         swap = await self._changed(turn, (*turn.changes, *(asked or ())))
