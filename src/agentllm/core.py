@@ -52,7 +52,8 @@ class Message:
     """One message of a conversation, in the roles of the OpenAI chat format.
 
     `media` stands beside the text. `provider_data` as in `ToolCall`. `name` is the tool's name in
-    a `tool` message.
+    a `tool` message. `document_at` is where in `content` the first text of a document begins, None where
+    there is none: what stands before it is the author's own.
     """
 
     role: Role
@@ -62,6 +63,7 @@ class Message:
     name: str | None = None
     provider_data: JsonObject | None = None
     media: tuple[Media, ...] = ()
+    document_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ messages = st.builds(
     set_text,
     set_text,
     provider_data,
+    document_at=st.none() | st.integers(0, 9),
 )
 
 

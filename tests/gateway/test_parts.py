@@ -14,7 +14,7 @@ from agentllm.errors import InvalidRequest
 from agentllm.gateway import parts
 from agentllm.gateway.chat_parts import prepare_parts
 from agentllm.gateway.media_types import recognized
-from agentllm.gateway.part_forms import MEDIA_PARTS, TEXT_PARTS, urls_in
+from agentllm.gateway.part_forms import DOCUMENT_MARK, MEDIA_PARTS, TEXT_PARTS, urls_in
 from agentllm.gateway.parts import Content, Fetched, Parts
 from tests.gateway.pictures import ALL, GIF, JPEG, MP3, PDF, PNG, WAV, data_url, encoded, file, picture, sound, text
 
@@ -386,4 +386,18 @@ def test_a_document_of_text_in_anthropic_s_form_becomes_text() -> None:
     kept = [{"type": "image", "source": {"type": "base64"}}, {"type": "tool_result", "content": [{"type": "image"}]}]
     message = {"role": "user", "content": [{"type": "document", "source": source}, *kept]}
     prepare_parts({"messages": [message]}, "anthropic_messages")
-    assert message["content"] == [{"type": "text", "text": "a fact"}, *kept]
+    assert message["content"] == [{"type": "text", "text": f"{DOCUMENT_MARK}a fact"}, *kept]
+
+
+@pytest.mark.parametrize(
+    ("given", "said", "document_at"),
+    [(["a document"], "a fact", 0), (["what is", "it?", "a document", "x"], "what is\nit?\na fact\nx", 12)],
+)
+def test_a_document_reaches_an_agent_as_it_is_and_is_told_from_what_the_user_wrote(
+    given: list[str], said: str, document_at: int
+) -> None:
+    source = {"type": "text", "media_type": "text/plain", "data": "a fact"}
+    document = {"type": "document", "source": source}
+    content: list[Any] = [document if one == "a document" else text(one) for one in given]
+    prepare_parts({"messages": [{"role": "user", "content": content}]}, "anthropic_messages")
+    assert read(*content) == Content(said, document_at=document_at)

@@ -124,6 +124,19 @@ def test_one_with_a_picture_is_refused() -> None:
         read_control(Message("user", "[HOTSWAP:MODEL:a]", media=(Media("image", "image/png", b"x"),)))
 
 
+@pytest.mark.parametrize("text", ["[HOTSWAP:PROMPT:a]", "[HOTSWAP:PROMPT:a\n]", "[HOTSWAP:PROMPT:a\nWhat is this?"])
+def test_a_document_is_not_read(text: str) -> None:
+    message = Message("user", text, document_at=0)
+    assert read_control(message) is None
+    assert without_control([message]) == (message,)
+
+
+def test_one_with_a_document_after_it_is_refused() -> None:
+    text = "[HOTSWAP:PROMPT:a]\nof a document]"
+    with pytest.raises(InvalidRequest):
+        read_control(Message("user", text, document_at=text.index("of")))
+
+
 def test_a_long_message_is_read_in_time_that_grows_with_its_length() -> None:
     for text in ("]" + "\n" * 200_000, "]\n" * 100_000, "[HOTSWAP:" * 50_000):
         with pytest.raises(InvalidRequest):

@@ -103,7 +103,7 @@ def _message(stored: Mapping[str, Any]) -> Message:
 
 
 def _without_unset(message: Message) -> dict[str, Any]:
-    kept = {key: value for key, value in asdict(message).items() if value}
+    kept = {key: value for key, value in asdict(message).items() if value or value == 0}
     if calls := kept.get("tool_calls"):
         kept["tool_calls"] = [{key: value for key, value in call.items() if value is not None} for call in calls]
     if media := kept.get("media"):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agentllm.errors import InvalidRequest
-from agentllm.gateway.part_forms import MEDIA_PARTS, TEXT_PARTS, part_type, unsupported
+from agentllm.gateway.part_forms import DOCUMENT_MARK, MEDIA_PARTS, TEXT_PARTS, part_type, unsupported
 
 _CHAT = frozenset({"completion", "acompletion"})
 _RESPONSES = frozenset({"responses", "aresponses"})
@@ -96,7 +96,7 @@ def _in_kept_form(part: object, place: str) -> object:
         case {"type": "base64" | "url"}:
             return part
         case {"type": "text", "data": str(text)}:
-            return {"type": "text", "text": text}
+            return {"type": "text", "text": f"{DOCUMENT_MARK}{text}"}
     given = source.get("type") if isinstance(source, dict) else None
     raise InvalidRequest(
         f"{place}.source is of the type {given!r:.80}; it must be of the type base64, url or text.",

@@ -14,6 +14,10 @@ LONGEST_NAME = 255
 
 Part = Literal["image_url", "input_image", "input_audio", "file", "input_file"]
 
+DOCUMENT_MARK = "\u2063\u2064"
+"""What the text of a document begins with on its way through LiteLLM, which has no other part for it than the user's
+own text: two characters that nobody sees, so they do no harm where LiteLLM falls back to a model that is no agent."""
+
 TEXT_PARTS = ("text", "input_text", "output_text", "refusal")
 MEDIA_PARTS: tuple[Part, ...] = get_args(Part)
 MEDIA_ROLES = ("user", "tool")

@@ -13,6 +13,7 @@ from agentllm.core import Media
 from agentllm.errors import InvalidRequest
 from agentllm.gateway.media_types import TYPES, guessed, is_text, kind_of, named, recognized
 from agentllm.gateway.part_forms import (
+    DOCUMENT_MARK,
     MEDIA_PARTS,
     MEDIA_ROLES,
     TEXT_PARTS,
@@ -37,10 +38,14 @@ _BASE64 = ";base64"
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A message's content; the texts of several parts stand in lines of their own."""
+    """A message's content; the texts of several parts stand in lines of their own.
+
+    `document_at` as in `agentllm.core.Message`.
+    """
 
     text: str = ""
     media: tuple[Media, ...] = ()
+    document_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +79,18 @@ class Parts:
             return Content(text_of(raw, place))
         if not isinstance(raw, Sequence):
             raise InvalidRequest(f"{place} must be a string or a list of parts.", param=place)
-        texts, media = [], []
+        texts: list[str] = []
+        media: list[Media] = []
+        document_at = None
         for index, part in enumerate(raw):
             read = self._part(part, role, f"{place}[{index}]")
             if isinstance(read, Media):
                 media.append(read)
             else:
-                texts.append(read)
-        return Content("\n".join(texts), tuple(media))
+                if document_at is None and read.startswith(DOCUMENT_MARK):
+                    document_at = sum(len(text) + 1 for text in texts)
+                texts.append(read.removeprefix(DOCUMENT_MARK))
+        return Content("\n".join(texts), tuple(media), document_at)
 
     def _part(self, raw: object, role: str, place: str) -> str | Media:
         kind = part_type(raw)

@@ -221,6 +221,7 @@ def _message(raw: object, place: str, parts: Parts) -> Message:
         tool_call_id=_text_or_none(raw.get("tool_call_id"), f"{place}.tool_call_id"),
         name=_text_or_none(raw.get("name"), f"{place}.name"),
         media=content.media,
+        document_at=content.document_at,
     )
 
 

@@ -8,7 +8,7 @@ A message is one if it begins with `[HOTSWAP:` and is nothing but control messag
 
 White space around them does not count. A prompt may hold brackets, and ends with the last one before the next
 control message or the end. What begins like a control message and is none is refused; any other message,
-whatever stands in it further on, is the agent's to answer.
+whatever stands in it further on, is the agent's to answer. So is one that begins with the text of a document.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def read_control(message: Message) -> tuple[Change, ...] | None:
     text = message.content.strip()
     if message.role != "user" or not _begins_like_one(message):
         return None
-    if message.media:
+    if message.media or message.document_at is not None:
         raise _malformed("it came with pictures, sounds or files")
     return tuple(change for part in _parted(text) if (change := _change(part)) is not None)
 
@@ -93,7 +93,7 @@ def _spoken(messages: Sequence[Message]) -> Iterator[Message]:
 
 
 def _begins_like_one(message: Message) -> bool:
-    return message.content.lstrip().startswith(_BEGIN)
+    return message.content[: message.document_at].lstrip().startswith(_BEGIN)
 
 
 def _parted(text: str) -> Iterator[str]:
