@@ -31,6 +31,16 @@ def test_what_is_wrong_is_named(body: bytes, flaw: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("metadata", "flaw"),
+    [(b"5", "a number"), (b"true", "true"), (b'"x"', "a string"), (b"[]", "a list"), (b"{}", ""), (b"null", "")],
+)
+def test_metadata_of_a_completion_is_an_object(metadata: bytes, flaw: str) -> None:
+    body = b'{"prompt": "hi", "metadata": ' + metadata + b"}"
+    assert flaw_of(body) is None
+    assert flaw_of(body, is_text_completion=True) == (f"'metadata' is {flaw}; send an object." if flaw else None)
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"",

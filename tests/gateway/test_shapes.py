@@ -19,8 +19,12 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("aresponses", {"input": [HI, {"type": "function_call_output", "call_id": "1", "output": "x"}]}),
     ("anthropic_messages", {"messages": [HI], "tool_choice": {"type": "tool", "name": "t"}, "system": "s"}),
     ("anthropic_messages", {"messages": [HI, {"role": "assistant", "content": [{"type": "text", "text": ""}]}]}),
+    ("atext_completion", {"prompt": "hi", "tools": [], "metadata": {}}),
+    ("text_completion", {"prompt": ["hi"], "stream": False, "tools": None}),
     ("aembedding", {"input": 7}),
 ]
+
+NO_ONE_TEXT: list[Any] = [None, "", [], [""], [None], 5, {}, ["a", 1], ["a", "b"], [1, 2, 3], [[1, 2], [3]]]
 
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("acompletion", {"messages": True}, "messages"),
@@ -40,6 +44,15 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("aresponses", {"input": [7]}, "input[0]"),
     ("aresponses", {"input": "hi", "text": {"format": [1]}}, "text.format"),
     ("aresponses", {"input": "hi", "tools": [{"parameters": 9}]}, "tools[0].parameters"),
+    *(("atext_completion", {"prompt": prompt}, "prompt") for prompt in NO_ONE_TEXT),
+    ("atext_completion", {}, "prompt"),
+    ("text_completion", {"prompt": "hi", "response_format": "x"}, "response_format"),
+    ("atext_completion", {"prompt": "hi", "stream": 1}, "stream"),
+    ("atext_completion", {"prompt": "hi", "stream_options": 1}, "stream_options"),
+    ("atext_completion", {"prompt": "hi", "store": 0}, "store"),
+    ("atext_completion", {"prompt": "hi", "tools": "x"}, "tools"),
+    ("atext_completion", {"prompt": "hi", "tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+    ("atext_completion", {"prompt": "hi", "messages": None}, "messages"),
     ("anthropic_messages", {"messages": []}, "messages"),
     ("anthropic_messages", {"messages": None}, "messages"),
     ("anthropic_messages", {"messages": [{"content": "hi"}]}, "messages[0].role"),

@@ -18,7 +18,9 @@ MODELS = pytest.mark.parametrize("model", ["agno/echo", "agno/gemini-echo", "agn
 STREAM = pytest.mark.parametrize("stream", [False, True])
 
 
-def complete(client: OpenAI, prompt: str = "hi", *, stream: bool = False, **more: Any) -> tuple[str, Any, Any]:
+def complete(
+    client: OpenAI, prompt: str | list[str] = "hi", *, stream: bool = False, **more: Any
+) -> tuple[str, Any, Any]:
     """The text, why it ended, and the usage."""
     body = {"model": "agno/echo", "prompt": prompt, **more}
     if not stream:
@@ -102,6 +104,41 @@ def test_a_wrong_key_is_401(proxy: Proxy) -> None:
     body = {"model": "agno/echo", "prompt": "hi"}
     headers = {"Authorization": "Bearer sk-wrong"}
     assert httpx.post(f"{proxy.base_url}/completions", json=body, headers=headers, timeout=30).status_code == 401
+
+
+@STREAM
+def test_a_list_of_one_text_is_that_prompt(client: OpenAI, llm: ScriptedLLM, stream: bool) -> None:
+    assert complete(client, prompt=["hi"], stream=stream)[0] == "echo: hi"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("prompt", value) for value in (None, "", [], ["a", "b"], ["a", 1], [1, 2, 3], [[1, 2], [3]])),
+        ("response_format", "x"),
+        ("metadata", 5),
+        ("metadata", "x"),
+        ("stream", 1),
+        ("tools", "x"),
+        ("tools", [{"type": "function", "function": {"name": "f"}}]),
+        ("messages", None),
+    ],
+)
+def test_what_no_agent_can_answer_is_a_bad_request_that_names_it(
+    proxy: Proxy, llm: ScriptedLLM, name: str, value: Any, stream: bool
+) -> None:
+    body = {"model": "agno/echo", "prompt": "hi", "stream": stream, name: value}
+    headers = {"Authorization": f"Bearer {proxy.key}"}
+    answer = httpx.post(f"{proxy.base_url}/completions", json=body, headers=headers, timeout=30)
+    assert answer.status_code == 400
+    assert name in answer.json()["error"]["message"]
+    assert llm.requests() == []
+
+
+def test_a_stream_tells_usage_only_where_it_is_asked_to(client: OpenAI, llm: ScriptedLLM) -> None:
+    chunks = list(client.completions.create(model="agno/echo", prompt="hi", stream=True))
+    assert [chunk.usage for chunk in chunks] == [None] * len(chunks)
 
 
 def test_leaving_a_stream_stops_the_model_call(proxy: Proxy, llm: ScriptedLLM) -> None:

@@ -1,7 +1,8 @@
 """Refuses what LiteLLM's authentication breaks on, which is before any hook of a plug-in.
 
-LiteLLM 1.106 takes it for granted that a JSON body is an object and that `tools` can be iterated over, and looks
-into Prisma, which is there with a database only, for why it refuses a body; anything else ends in a 500 without a word.
+LiteLLM 1.106 takes it for granted that a JSON body is an object, that `tools` can be iterated over, and on
+/v1/completions that it can write into `metadata`; and it looks into Prisma, which is there with a database only, for
+why it refuses a body. Anything else ends in a 500 without a word.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ ENDPOINTS = ("/chat/completions", "/completions", "/responses", "/messages")
 """What the paths end with whose bodies are looked at, in whatever version or deployment they are."""
 
 _LOOKED_AT = "agentllm.body"
-_TOOLS_THAT_ARE_NONE = re.compile(rb'"tools"\s*:\s*(?:true|-?\d)')
+_MAY_BREAK = re.compile(rb'"tools"\s*:\s*(?:true|-?\d)|"metadata"\s*:\s*[^\s{n]')
 
 
 def check_bodies() -> None:
@@ -49,7 +50,9 @@ class CheckedBodies(BaseRoute):
             ProxyException: its body is JSON that LiteLLM cannot read, or refuses; 400 in OpenAI's form.
         """
         body = await Request(scope, receive).body()
-        if flaw := flaw_of(body):
+        path = scope["path"]
+        is_text = path.endswith("/completions") and not path.endswith("/chat/completions")
+        if flaw := flaw_of(body, is_text_completion=is_text):
             raise _refused(flaw)
         scope[_LOOKED_AT] = True
         try:
@@ -66,9 +69,9 @@ def _refused(why: str) -> ProxyException:
     return ProxyException(message=error.message, type=error.type, param=None, code=error.status)
 
 
-def flaw_of(body: bytes) -> str | None:
+def flaw_of(body: bytes, *, is_text_completion: bool = False) -> str | None:
     """What is wrong with `body`; None where LiteLLM can read it, or tells itself that it is no JSON."""
-    if body.lstrip()[:1] == b"{" and not _TOOLS_THAT_ARE_NONE.search(body):
+    if body.lstrip()[:1] == b"{" and not _MAY_BREAK.search(body):
         return None
     try:
         value = json.loads(body)
@@ -76,8 +79,12 @@ def flaw_of(body: bytes) -> str | None:
         return None
     if not isinstance(value, dict):
         return f"The body is {_kind(value)}; send a JSON object, with 'model' and what the model is asked."
-    tools = value.get("tools")
-    return f"'tools' is {_kind(tools)}; send a list of tools." if isinstance(tools, (bool, int, float)) else None
+    tools, metadata = value.get("tools"), value.get("metadata")
+    if isinstance(tools, (bool, int, float)):
+        return f"'tools' is {_kind(tools)}; send a list of tools."
+    if is_text_completion and not isinstance(metadata, dict | None):
+        return f"'metadata' is {_kind(metadata)}; send an object."
+    return None
 
 
 def _kind(value: object) -> str:

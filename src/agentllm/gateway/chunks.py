@@ -19,6 +19,7 @@ from litellm.types.utils import (
     ModelResponseStream,
     PromptTokensDetailsWrapper,
     StreamingChoices,
+    TextCompletionResponse,
 )
 from litellm.types.utils import Usage as LiteLLMUsage
 
@@ -132,10 +133,11 @@ class Answer:
         return ModelResponseStream(id=self.id, created=self.created, model=self.model, choices=[choice])
 
 
-async def of_openai(chunks: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+async def of_openai(chunks: AsyncIterator[Any], *, tells_usage: bool = True) -> AsyncGenerator[Any, None]:
     """`chunks` of LiteLLM's as OpenAI has them: all with the first one's time of creation, and usage without a choice.
 
-    Its readers, one within the other, give the chunks that they make themselves the times at which they made the first.
+    Those of /v1/completions all say that nothing was used, where the request does not ask for usage. Its readers, one
+    within the other, give the chunks that they make themselves the times at which they made the first.
     """
     created = 0
     async for chunk in chunks:
@@ -144,6 +146,8 @@ async def of_openai(chunks: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
             chunk.created = created
             if getattr(chunk, "usage", None) and not any(map(_says_something, chunk.choices)):
                 chunk.choices = []
+        elif isinstance(chunk, TextCompletionResponse) and not tells_usage:
+            chunk.usage = None
         yield chunk
 
 

@@ -100,7 +100,8 @@ class AgentHooks(CustomLogger):
             untouched: AsyncGenerator[Any, None] = response
             return untouched
         headers = (request_data.get("proxy_server_request") or {}).get("headers") or {}
-        chunks = self._costs.telling(call_id, of_openai(response))
+        tells_usage = (request_data.get("stream_options") or {}).get("include_usage") is True
+        chunks = self._costs.telling(call_id, of_openai(response, tells_usage=tells_usage))
         return with_cards(chunks) if shows_work(headers) else chunks
 
     async def async_post_call_response_headers_hook(

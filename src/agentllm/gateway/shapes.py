@@ -131,7 +131,17 @@ _MESSAGES = _object(
     thinking=_object(type=_TEXT, budget_tokens=_NUMBER),
     **{**_COMMON, "metadata": _object(user_id=_TEXT)},
 )
+_COMPLETION = _object(
+    tools=_list(_ANY_OBJECT),
+    tool_choice=_CHOICE,
+    response_format=_ANY_OBJECT,
+    stream_options=_ANY_OBJECT,
+    store=_FLAG,
+    **_COMMON,
+)
 _BY_CALL: Mapping[str, Shape] = {
+    "text_completion": _COMPLETION,
+    "atext_completion": _COMPLETION,
     "completion": _CHAT,
     "acompletion": _CHAT,
     "responses": _RESPONSES,
@@ -145,7 +155,7 @@ def check_shape(data: Mapping[str, object], call_type: object) -> None:
 
     Raises:
         InvalidRequest: it has not, and the message names the first place; or a number in it is none of JSON's,
-            or it is one of /v1/messages that says nothing.
+            or it is one of /v1/messages that says nothing, or of /v1/completions that an agent cannot answer.
     """
     if (shape := _BY_CALL.get(str(call_type))) is None:
         return
@@ -157,3 +167,30 @@ def check_shape(data: Mapping[str, object], call_type: object) -> None:
         messages = data["messages"]
         if not isinstance(messages, list) or not says_something(messages):
             raise InvalidRequest("'messages' says nothing; add a message with a text.", param="messages")
+    if shape is _COMPLETION:
+        _check_prompt(data.get("prompt"))
+        for name, is_set in {"messages": "messages" in data, "tools": bool(data.get("tools"))}.items():
+            if is_set:  # LiteLLM would fail, or lose the calls
+                raise InvalidRequest(
+                    f"{name!r} is set, and /v1/completions has texts only. Send the request to /v1/chat/completions.",
+                    param=name,
+                )
+
+
+def _check_prompt(prompt: object) -> None:
+    """See that it is one text: LiteLLM would make one conversation of several.
+
+    Raises:
+        InvalidRequest: it is not.
+    """
+    prompts = prompt if isinstance(prompt, list) else [prompt]
+    if prompt is None or not prompts:
+        raise InvalidRequest("'prompt' is missing; send a text.", param="prompt")
+    if not all(isinstance(one, str) for one in prompts):
+        raise InvalidRequest("'prompt' must be a text; agents read no tokens.", param="prompt")
+    if len(prompts) > 1:
+        raise InvalidRequest(
+            f"'prompt' holds {len(prompts)} texts; an agent answers one. Send a request for each.", param="prompt"
+        )
+    if not prompts[0]:
+        raise InvalidRequest("'prompt' is an empty text; say something in it.", param="prompt")
