@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import litellm
 import pytest
 
 from agentllm.errors import InvalidRequest
@@ -21,6 +22,8 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("anthropic_messages", {"messages": [HI, {"role": "assistant", "content": [{"type": "text", "text": ""}]}]}),
     ("atext_completion", {"prompt": "hi", "tools": [], "metadata": {}}),
     ("text_completion", {"prompt": ["hi"], "stream": False, "tools": None}),
+    ("acompletion", {"messages": [HI], "stop": ["a", "b", "c", "d"], "store": False}),
+    ("anthropic_messages", {"messages": [HI], "stop_sequences": ["a", "b", "c", "d"]}),
     ("aembedding", {"input": 7}),
 ]
 
@@ -32,6 +35,14 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("acompletion", {"messages": [{"role": "user", "content": -1}]}, "messages[0].content"),
     ("acompletion", {"messages": [{"role": "user", "content": ["x"]}]}, "messages[0].content[0]"),
     ("acompletion", {"messages": [{"role": 1}]}, "messages[0].role"),
+    ("acompletion", {"messages": [HI, {"content": "hi"}]}, "messages[1].role"),
+    ("acompletion", {"messages": [{"role": None, "content": "hi"}]}, "messages[0].role"),
+    ("acompletion", {"messages": [{"role": "", "content": "hi"}]}, "messages[0].role"),
+    ("acompletion", {"messages": [HI], "store": "false"}, "store"),
+    ("acompletion", {"messages": [HI], "store": 0}, "store"),
+    ("acompletion", {"messages": [HI], "stop": ["a", "b", "c", "d", "e"]}, "stop"),
+    ("atext_completion", {"prompt": "hi", "stop": ["a", "b", "c", "d", "e"]}, "stop"),
+    ("anthropic_messages", {"messages": [HI], "stop_sequences": ["a", "b", "c", "d", "e"]}, "stop_sequences"),
     ("acompletion", {"messages": [{"role": "assistant", "tool_calls": [1]}]}, "messages[0].tool_calls[0]"),
     ("acompletion", {"messages": [HI], "stream": 1}, "stream"),
     ("acompletion", {"messages": [HI], "metadata": "x"}, "metadata"),
@@ -74,3 +85,11 @@ def test_what_has_another_shape_is_refused_with_its_place(call_type: str, body: 
     with pytest.raises(InvalidRequest) as raised:
         check_shape(body, call_type)
     assert raised.value.param == place
+
+
+@pytest.mark.parametrize(("call_type", "name"), [("acompletion", "stop"), ("anthropic_messages", "stop_sequences")])
+def test_any_number_of_stops_passes_where_litellm_drops_none(
+    monkeypatch: pytest.MonkeyPatch, call_type: str, name: str
+) -> None:
+    monkeypatch.setattr(litellm, "disable_stop_sequence_limit", True)
+    check_shape({"messages": [HI], name: ["a", "b", "c", "d", "e"]}, call_type)

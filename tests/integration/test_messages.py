@@ -194,6 +194,14 @@ def test_sampling_parameters_reach_the_model(claude: Anthropic, llm: ScriptedLLM
 
 
 @STREAM
+def test_a_stop_that_would_be_dropped_is_refused(claude: Anthropic, llm: ScriptedLLM, stream: bool) -> None:
+    status, error = refusal(claude, stop_sequences=["a", "b", "c", "d", "e"], stream=stream)
+    assert status == 400
+    assert "stop_sequences" in error["message"]
+    assert llm.requests() == []
+
+
+@STREAM
 def test_tools_of_the_agent_run_and_usage_is_the_sum(claude: Anthropic, llm: ScriptedLLM, stream: bool) -> None:
     llm.script(
         Reply("Adding.", tool_calls=(ToolCall.of("add", a=1, b=2),), usage=Usage(prompt=10, completion=3)),

@@ -32,6 +32,7 @@ def ask(client: OpenAI, *, model: str = "agno/echo", stream: bool = False, **par
     [
         ("stop", ["END"], ("stop", ["END"])),
         ("stop", "END", ("stop", ["END"])),
+        ("stop", ["1", "2", "3", "4"], ("stop", ["1", "2", "3", "4"])),
         ("seed", 5, ("seed", 5)),
         ("max_completion_tokens", 77, ("max_completion_tokens", 77)),
         ("max_tokens", 77, ("max_completion_tokens", 77)),
@@ -111,6 +112,9 @@ def test_what_would_send_the_proxy_elsewhere_is_refused_and_named(
         ("reasoning_effort", "much"),
         ("verbosity", "loud"),
         ("service_tier", "gold"),
+        ("stop", ["a", "b", "c", "d", "e"]),
+        ("store", "false"),
+        ("store", 0),
     ],
 )
 def test_what_no_agent_can_do_is_a_bad_request_that_names_it(
@@ -118,6 +122,16 @@ def test_what_no_agent_can_do_is_a_bad_request_that_names_it(
 ) -> None:
     with pytest.raises(openai.BadRequestError, match=name):
         ask(client, stream=stream, **{name: value})
+    assert llm.requests() == []
+
+
+@STREAM
+@pytest.mark.parametrize("said", [{"content": "hi"}, {"role": None, "content": "hi"}, {"role": "", "content": "hi"}])
+def test_a_message_of_nobody_is_a_bad_request_that_names_it(
+    client: OpenAI, llm: ScriptedLLM, said: Any, stream: bool
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=r"messages\[1\]\.role"):
+        client.chat.completions.create(model="agno/echo", messages=[*HI, said], stream=stream)
     assert llm.requests() == []
 
 

@@ -10,12 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import get_args
 
+import litellm
 from litellm.llms.anthropic.common_utils import (
     strip_empty_content_blocks_from_anthropic_messages as says_something,
 )
 
+from agentllm.core import Role
 from agentllm.errors import InvalidRequest
+
+MOST_STOPS = 4
+"""Sequences that end an answer, as OpenAI takes them; LiteLLM drops the others without a word, on /v1/messages too."""
 
 _NAMES: Mapping[type, str] = {
     str: "a string",
@@ -51,7 +57,7 @@ class Shape:
             names = dict.fromkeys(_NAMES[kind] for kind in self.types)
             raise InvalidRequest(f"{place} must be {' or '.join(names)}.", param=place)
         if self.values and value not in self.values:
-            raise InvalidRequest(f"{place} must be one of {', '.join(self.values)}.", param=place)
+            raise InvalidRequest(f"{place} is {value!r:.80}; it must be one of {', '.join(self.values)}.", param=place)
         if isinstance(value, list) and self.items is not None:
             for index, item in enumerate(value):
                 self.items.check(item, f"{place}[{index}]")
@@ -89,11 +95,14 @@ _TOOL_CALL = _object(id=_TEXT, function=_object(name=_TEXT))
 
 _COMMON: Mapping[str, Shape] = {"stream": _FLAG, "metadata": _ANY_OBJECT}
 _CHAT = _object(
-    messages=_list(_object(role=_TEXT, content=_PARTS, tool_calls=_list(_TOOL_CALL))),
+    messages=_list(
+        _object("role", role=Shape((str,), values=get_args(Role)), content=_PARTS, tool_calls=_list(_TOOL_CALL))
+    ),
     tools=_list(_object(type=_TEXT, function=_object(name=_TEXT))),
     tool_choice=_CHOICE,
     response_format=_ANY_OBJECT,
     stream_options=_ANY_OBJECT,
+    store=_FLAG,
     **_COMMON,
 )
 _RESPONSES = _object(
@@ -155,7 +164,8 @@ def check_shape(data: Mapping[str, object], call_type: object) -> None:
 
     Raises:
         InvalidRequest: it has not, and the message names the first place; or a number in it is none of JSON's,
-            or it is one of /v1/messages that says nothing, or of /v1/completions that an agent cannot answer.
+            or there are more texts to stop at than LiteLLM passes on, or it is one of /v1/messages that says
+            nothing, or of /v1/completions that an agent cannot answer.
     """
     if (shape := _BY_CALL.get(str(call_type))) is None:
         return
@@ -163,6 +173,7 @@ def check_shape(data: Mapping[str, object], call_type: object) -> None:
     for name, value in data.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidRequest(f"{name} is {value}; it must be a finite number.", param=name)
+    _check_stops(data, "stop_sequences" if shape is _MESSAGES else "stop")
     if shape is _MESSAGES and "messages" in data:
         messages = data["messages"]
         if not isinstance(messages, list) or not says_something(messages):
@@ -175,6 +186,16 @@ def check_shape(data: Mapping[str, object], call_type: object) -> None:
                     f"{name!r} is set, and /v1/completions has texts only. Send the request to /v1/chat/completions.",
                     param=name,
                 )
+
+
+def _check_stops(data: Mapping[str, object], name: str) -> None:
+    stops = data.get(name)
+    if isinstance(stops, list) and len(stops) > MOST_STOPS and not litellm.disable_stop_sequence_limit:
+        raise InvalidRequest(
+            f"{name!r} holds {len(stops)} texts; {MOST_STOPS} are the limit. Send fewer, or have the operator set "
+            "`disable_stop_sequence_limit: true` in the proxy's litellm_settings, which leaves it to the model.",
+            param=name,
+        )
 
 
 def _check_prompt(prompt: object) -> None:
