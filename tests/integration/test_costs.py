@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def proxy(running_llm: ScriptedLLM, folder: Path) -> Iterator[Proxy]:
-    with routing_proxy(folder, running_llm) as running:
+    with routing_proxy(folder, running_llm, environment={"AGENTLLM_SWAP_MODELS": "offline,priced,unpriced"}) as running:
         yield running
 
 
@@ -82,6 +82,16 @@ def test_a_model_without_a_price_has_no_cost(
 ) -> None:
     told = ask(client, agent, stream=stream)
     assert (told.cost, told.model) == (None, model)
+
+
+@STREAM
+@pytest.mark.parametrize(("model", "cost"), [("offline", None), ("unpriced", None), ("priced", PRICED)])
+def test_an_answer_of_a_model_that_was_set_has_the_cost_of_that_model(
+    client: OpenAI, llm: ScriptedLLM, model: str, cost: float | None, stream: bool
+) -> None:
+    llm.script(Reply("hello", usage=USAGE))
+    told = ask(client, "direct", stream=stream, extra_body={"metadata": {"agentllm": {"model": model}}})
+    assert told.cost == (cost and pytest.approx(cost))
 
 
 @STREAM

@@ -18,13 +18,15 @@ from agentllm.core import (
     Swap,
     ToolChoice,
     Turn,
+    Usage,
 )
 from agentllm.errors import UnsupportedParameter
 from agentllm.hotswap.in_force import IN_FORCE, InForce
+from agentllm.llm.costs import price
 from agentllm.llm.offline import OfflineModel
 from agentllm.runtimes import runtime_for
 from tests.runtimes.agno import spoken
-from tests.runtimes.agno.spoken import Spoken, agent, answer, calling, finished, heard, text_of, turn
+from tests.runtimes.agno.spoken import Spoken, agent, answer, calling, finished, heard, text_of, turn, usage_of
 
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
 CLIENT_TOOL = ClientTool("of_client", "Of the client.", {"type": "object", "properties": {}})
@@ -171,3 +173,20 @@ async def test_a_shared_agent_keeps_what_it_is(others: dict[str, Spoken]) -> Non
     assert (who.model, who.instructions) == (own, "Own.")
     assert text_of([event async for event in runtime.run(turn("hi"))]) == "mine"
     assert "Own." in _system(own)
+
+
+@STREAM
+async def test_a_call_of_another_model_costs_what_that_one_costs(others: dict[str, Spoken], stream: bool) -> None:
+    who, own = agent(tools=[set_other])
+    own.id, own.provider = "gpt-4o", "OpenAI"
+    own.says = [calling("set_other", '{"model": "other"}', usage=Usage(1_000, 100))]
+    others["other"].says = [answer("of the other", usage=Usage(1_000, 100))]
+    assert usage_of(await run(who, turn("hi", stream=stream), Swap("other"))) == Usage(1_000, 100)
+    both = usage_of(await run(who, turn("hi", stream=stream), Swap()))
+    assert both == Usage(2_000, 200, cost=price("openai/gpt-4o", Usage(1_000, 100)))
+    own.says = [answer("mine")]
+    others["third"].id, others["third"].provider = "gpt-4o", "OpenAI"
+    others["third"].says = [answer("of the third", usage=Usage(1_000, 100))]
+    own.id = "gpt-4o-mini"
+    dear = usage_of(await run(who, turn("hi", stream=stream), Swap("third")))
+    assert dear.cost == price("openai/gpt-4o", Usage(1_000, 100))

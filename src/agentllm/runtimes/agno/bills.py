@@ -11,7 +11,7 @@ from agno.models.base import Model
 
 from agentllm.core import Usage
 from agentllm.llm.accounts import ACCOUNT, check_account
-from agentllm.llm.costs import model_name
+from agentllm.llm.costs import model_name, price
 from agentllm.llm.router import RouterModel
 from agentllm.runtimes.agno.calls import Calls
 from agentllm.runtimes.agno.results import usage_of_metrics
@@ -24,7 +24,7 @@ class Bill:
     """
 
     def __init__(self, model: Model, calls: Calls) -> None:
-        self._provider, self._id, self._calls = model.get_provider(), model.id, calls
+        self._provider, self._calls = model.get_provider(), calls
         self.model = None if isinstance(model, RouterModel) else model_name(self._provider, model.id)
         """What LiteLLM calls the model; None where it knows itself which one answers."""
         self._usage = Usage()
@@ -42,7 +42,9 @@ class Bill:
         """Count what the model used for its answer or a piece of it, and note on `metrics` what that cost."""
         if metrics is None:
             return
-        used = usage_of_metrics(metrics, self._provider, self._id)
+        used = usage_of_metrics(metrics, self._provider)
+        if used.cost is None and self.model is not None:
+            used = replace(used, cost=price(self.model, used))
         metrics.cost = used.cost
         self._calls.add_cost(used.cost)
         if (account := ACCOUNT.get()) is not None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from agno.metrics import BaseMetrics
+from agno.metrics import BaseMetrics, ModelType
 from agno.run import agent as agent_events
 from agno.run import team as team_events
 from agno.run import workflow as workflow_events
@@ -62,21 +62,21 @@ def usage_of_call(event: ModelAnswered) -> Usage:
     return _usage(event, event.model_provider)
 
 
-def usage_of_metrics(metrics: BaseMetrics, provider: str, model: str) -> Usage:
-    """The tokens that Agno counted of a model of one of its classes, and what they cost.
-
-    Where Agno was not told that, it is what LiteLLM's table has for the model.
-    """
-    usage = _usage(metrics, provider)
-    return replace(usage, cost=price(model_name(provider, model), usage) if metrics.cost is None else metrics.cost)
+def usage_of_metrics(metrics: BaseMetrics, provider: str) -> Usage:
+    """The tokens that Agno counted of a model of one of its classes, and what they cost as far as it was told."""
+    return replace(_usage(metrics, provider), cost=metrics.cost)
 
 
 def usage_of_run(output: Output) -> Usage:
     """The tokens and the cost of all model calls of a run, those of team members too."""
     usage = Usage()
-    for of_kind in ((output.metrics and output.metrics.details) or {}).values():
+    for kind, of_kind in ((output.metrics and output.metrics.details) or {}).items():
         for metrics in of_kind:
-            usage += usage_of_metrics(metrics, metrics.provider, metrics.id)
+            used = usage_of_metrics(metrics, metrics.provider)
+            # An agent's own model was told what each call cost, and may stand for another that was called in its place.
+            if used.cost is None and kind != ModelType.MODEL.value:
+                used = replace(used, cost=price(model_name(metrics.provider, metrics.id), used))
+            usage += used
     for member in getattr(output, "member_responses", None) or ():
         usage += usage_of_run(member)
     return usage
