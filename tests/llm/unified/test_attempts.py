@@ -251,6 +251,9 @@ class TestProxy:
         answer = await answer_of(UnifiedAgent("house"), stream=stream)
         assert (answer.model, answer.usage.cost) == ("openai/gpt-house", 9.0)
 
+    async def test_without_a_price_no_cost_is_known(self, stream: bool, llm: ScriptedLLM) -> None:
+        assert (await answer_of(UnifiedAgent("spare"), stream=stream)).usage.cost is None
+
     async def test_its_fallbacks_work_and_the_one_that_answered_is_told(self, stream: bool, llm: ScriptedLLM) -> None:
         llm.script(Reply.failing(500), model="gpt-house", times=None)
         answer = await answer_of(UnifiedAgent("house"), stream=stream)

@@ -10,6 +10,7 @@ from typing import Any
 
 from agentllm.core import FinishReason, JsonObject, Reasoning, Text, ToolCall, Usage
 from agentllm.errors import ModelFailed, ModelTimedOut
+from agentllm.llm.costs import cost_of
 from agentllm.llm.router import acompletion
 from agentllm.llm.unified.requests import PROVIDER_DATA
 
@@ -98,7 +99,7 @@ def _reply(response: Any, request: Mapping[str, Any]) -> Reply:
         message["tool_calls"] = [_in_openai_form(call) for call in calls]
     if blocks := [block for block in said.get("thinking_blocks") or () if _is_signed(block)]:
         message[PROVIDER_DATA] = {"model": asked, "thinking_blocks": blocks}
-    usage = _usage(response.get("usage"), _cost_of(response))
+    usage = _usage(response.get("usage"), cost_of(response))
     return Reply(message, said.content or "", calls, reason, usage, _model_of(response, asked))
 
 
@@ -141,11 +142,3 @@ def _usage(counts: Any, cost: float | None) -> Usage:
         (prompt and prompt.cached_tokens) or 0,
         cost,
     )
-
-
-def _cost_of(response: Any) -> float | None:
-    """What LiteLLM bills for an answer, None where it knows no price; nothing for one of its cache."""
-    if response._hidden_params.get("cache_hit"):
-        return 0.0
-    cost = response._hidden_params.get("response_cost")
-    return float(cost) if isinstance(cost, int | float) else None
