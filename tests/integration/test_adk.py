@@ -174,6 +174,20 @@ def test_a_model_s_error_keeps_its_status(
 
 
 @STREAM
+@pytest.mark.parametrize(
+    "reply", [Reply("one two", cut_after=0), Reply("one two", malformed=True)], ids=["cut", "malformed"]
+)
+@pytest.mark.parametrize("model", ["adk/routed", "adk/lite"])
+def test_a_model_that_gives_no_answer_is_a_bad_gateway(
+    client: OpenAI, llm: ScriptedLLM, model: str, reply: Reply, stream: bool
+) -> None:
+    llm.script(reply, times=None)
+    with pytest.raises(APIError) as raised:
+        ask(client, model=model, stream=stream)
+    assert raised.value.code == "502"
+
+
+@STREAM
 def test_an_error_of_the_agent_tells_nothing_of_its_content(
     client: OpenAI, llm: ScriptedLLM, proxy: Proxy, stream: bool
 ) -> None:

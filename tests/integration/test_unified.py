@@ -209,6 +209,15 @@ def test_an_answer_in_another_form_is_an_error(client: OpenAI, llm: ScriptedLLM)
     assert raised.value.status_code == 502
 
 
+@BOTH
+@STREAM
+def test_a_connection_that_breaks_is_a_bad_gateway(client: OpenAI, llm: ScriptedLLM, model: str, stream: bool) -> None:
+    llm.script(Reply("one two", cut_after=0), times=None)
+    with pytest.raises(APIStatusError) as raised:
+        ask(client, model, stream=stream)
+    assert raised.value.status_code == 502
+
+
 @STREAM
 def test_its_fallback_answers_where_its_model_fails(client: OpenAI, llm: ScriptedLLM, stream: bool) -> None:
     llm.script(Reply.failing(500), model="gpt-first", times=None)

@@ -28,6 +28,7 @@ from agentllm.llm.router import CALLER_METADATA, RouterModel
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall, Usage
 
 MODEL = "openai/scripted"
+BROKEN = [Reply("one two", cut_after=0), Reply("one two three four", cut_after=2)]
 
 # Both are LiteLLM's own use of pydantic.
 pytestmark = [
@@ -261,6 +262,22 @@ class TestFailures:
         provider.script(Reply("one two three four", cut_after=2))
         with pytest.raises(ModelProviderError):
             await ask(RouterModel(id=MODEL))
+
+    @pytest.mark.parametrize("model", [MODEL, "gemini/gemini-3-flash"])
+    @pytest.mark.parametrize("reply", BROKEN, ids=["no answer", "half an answer"])
+    async def test_a_connection_that_breaks_is_a_bad_gateway(
+        self, ask: Ask, model: str, reply: Reply, provider: ScriptedLLM
+    ) -> None:
+        provider.script(reply, times=None)
+        with pytest.raises(ModelProviderError) as caught:
+            await ask(RouterModel(id=model))
+        assert caught.value.status_code == 502
+
+    async def test_an_answer_that_is_no_json_is_a_bad_gateway(self, ask: Ask, provider: ScriptedLLM) -> None:
+        provider.script(Reply("one two", malformed=True), times=None)
+        with pytest.raises(ModelProviderError) as caught:
+            await ask(RouterModel(id=MODEL))
+        assert caught.value.status_code == 502
 
     async def test_retries_can_be_asked_for(self, ask: Ask, provider: ScriptedLLM) -> None:
         provider.script(Reply.failing(503))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -11,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import httpx
 from agno.exceptions import (
     AgnoError,
     ContextWindowExceededError,
@@ -26,7 +28,7 @@ from agno.utils.message import normalize_tool_messages
 from pydantic import BaseModel
 
 from agentllm.core import Json
-from agentllm.errors import BudgetExceeded
+from agentllm.errors import BudgetExceeded, causes
 from agentllm.llm.accounts import check_account
 from agentllm.llm.costs import CACHED, cost_of
 from agentllm.llm.gemini import takes_tools_with_json
@@ -46,6 +48,9 @@ _SIGNING_IN = ("github_copilot/", "chatgpt/")
 
 _SILENCE = "Timeout on reading data from socket"
 """What LiteLLM says, as of any broken connection, where a provider lets a stream wait for too long."""
+
+_OF_LITELLM = (422, 500)
+"""The statuses that LiteLLM gives to an answer which it did not get, or cannot read."""
 
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 _STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
@@ -227,7 +232,7 @@ class RouterModel(OpenAILike):
     def _as_agno_error(self, error: Exception) -> AgnoError | BudgetExceeded:
         from litellm import exceptions
 
-        error = _cause(error)
+        status, error = status_of(error), _cause(error)
         if is_of_budget(error):
             return _budget_exceeded(error)
         message = own_words(error)
@@ -237,7 +242,7 @@ class RouterModel(OpenAILike):
             return ContextWindowExceededError(message, model_name=self.name, model_id=self.id)
         if isinstance(error, exceptions.RateLimitError):
             return ModelRateLimitError(message, model_name=self.name, model_id=self.id)
-        return ModelProviderError(message, status_of(error), model_name=self.name, model_id=self.id)
+        return ModelProviderError(message, status, model_name=self.name, model_id=self.id)
 
 
 async def acompletion(request: Mapping[str, Any], *, num_retries: int = 0) -> Any:
@@ -267,16 +272,29 @@ def _direct(request: Mapping[str, Any], num_retries: int) -> dict[str, Any]:
 
 
 def status_of(error: Exception) -> int:
-    """The HTTP status that an error of LiteLLM stands for; 502 where it has none."""
+    """The HTTP status that an error of LiteLLM stands for; 502 where its provider gave none.
+
+    So it is of a broken connection and of an answer that is no JSON, whatever LiteLLM calls them.
+    """
     from litellm import exceptions
 
-    error = _cause(error)
+    is_no_answer, error = _is_no_answer(error), _cause(error)
     if isinstance(error, exceptions.Timeout) or _SILENCE in str(error):
         return 504
     if isinstance(error, exceptions.BudgetExceededError):
         return 429
     status = getattr(error, "status_code", None)
+    if status in _OF_LITELLM and is_no_answer:
+        return 502
     return status if isinstance(status, int) and status >= 400 else 502
+
+
+def _is_no_answer(error: Exception) -> bool:
+    """Whether it goes back to a connection that broke or to broken JSON, and to no status of the provider's."""
+    behind = list(causes(error))
+    if any(isinstance(cause, httpx.HTTPStatusError) for cause in behind):
+        return False
+    return any(isinstance(cause, httpx.TransportError | json.JSONDecodeError) for cause in behind)
 
 
 def is_of_budget(error: Exception) -> bool:

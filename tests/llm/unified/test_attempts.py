@@ -40,6 +40,13 @@ def models(llm: ScriptedLLM) -> list[str | None]:
     return [request.model for request in llm.requests()]
 
 
+async def until_cached() -> None:
+    async with asyncio.timeout(5):
+        cache: Any = litellm.cache
+        while not cache.cache.cache_dict:  # noqa: ASYNC110 - LiteLLM writes it beside the answer
+            await asyncio.sleep(0.005)
+
+
 @either_way
 class TestErrors:
     @pytest.mark.parametrize(
@@ -76,12 +83,16 @@ class TestErrors:
             await answer_of(UnifiedAgent(OPENAI, timeout=0.3, retries=0), stream=stream)
         assert (raised.value.status, raised.value.type) == (504, "timeout_error")
 
-    @pytest.mark.parametrize("reply", [Reply(), Reply("one two", cut_after=0)], ids=["empty", "cut"])
-    async def test_no_answer_is_an_error(self, stream: bool, reply: Reply, llm: ScriptedLLM) -> None:
+    @pytest.mark.parametrize(
+        "reply",
+        [Reply(), Reply("one two", cut_after=0), Reply("one two three", cut_after=2), Reply("one", malformed=True)],
+        ids=["empty", "none", "cut", "malformed"],
+    )
+    async def test_no_answer_is_a_bad_gateway(self, stream: bool, reply: Reply, llm: ScriptedLLM) -> None:
         llm.script(reply, times=None)
         with pytest.raises(ModelFailed) as raised:
             await answer_of(UnifiedAgent(OPENAI, retries=0), stream=stream)
-        assert raised.value.status >= 500
+        assert raised.value.status == 502
 
     async def test_an_answer_that_breaks_off_is_an_error(self, stream: bool, llm: ScriptedLLM) -> None:
         llm.script(Reply("one two three four", cut_after=2))
@@ -208,10 +219,7 @@ class TestCache:
     async def test_an_equal_call_gets_the_same_answer_for_nothing(self, stream: bool, llm: ScriptedLLM) -> None:
         agent = UnifiedAgent(OPENAI, cache=60)
         first = await answer_of(agent, "once", stream=stream)
-        async with asyncio.timeout(5):
-            cache: Any = litellm.cache
-            while not cache.cache.cache_dict:  # noqa: ASYNC110 - LiteLLM writes it beside the answer
-                await asyncio.sleep(0.005)
+        await until_cached()
         second = await answer_of(agent, "once", stream=stream)
         assert (first.text, second.text) == ("echo: once", "echo: once")
         assert (first.model, second.model) == (OPENAI, OPENAI)

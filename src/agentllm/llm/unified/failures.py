@@ -45,7 +45,7 @@ def as_failure(error: Exception, model: str) -> AgentLLMError:
         return BudgetExceeded(f"The budget for the language model {model!r} is used up. Ask its operator for more.")
     words = " ".join(_message(own_words(cause)).split())
     message = f"The language model {model!r} failed: {words[:_LONGEST]}"
-    status = 504 if _is_timeout(cause) else status_of(cause)
+    status = 504 if _is_timeout(cause) else status_of(error)
     return _kind(cause, status, words)(message, status=status, retry_after=retry_after(cause))
 
 

@@ -20,6 +20,7 @@ from agentllm.core import Usage
 from agentllm.hotswap.in_force import in_force
 from agentllm.llm.accounts import ACCOUNT, check_account
 from agentllm.llm.costs import cost_of, model_name, model_of, price
+from agentllm.llm.router import status_of
 from agentllm.runtimes.adk.asked import Asked, Role
 from agentllm.runtimes.adk.routed import ClosingClient, RoutedLlm, keep_litellm_as_it_is
 
@@ -30,8 +31,8 @@ Plain: TypeAlias = Callable[[BaseLlm, LlmRequest, bool], AsyncGenerator[LlmRespo
 class Calls:
     """What the model calls of a run came to so far.
 
-    `model` is that of the newest one, `error` what it failed with. `native` is LiteLLM's name of the model
-    where LiteLLM does not make the call through the router, so that it tells nobody of it.
+    `model` is that of the newest one, `error` what it failed with and `status` that error's. `native` is
+    LiteLLM's name of the model where LiteLLM does not make the call through the router, so that it tells nobody of it.
     """
 
     def __init__(self, asked: Asked) -> None:
@@ -39,6 +40,7 @@ class Calls:
         self.model: str | None = None
         self.native: str | None = None
         self.error: Exception | None = None
+        self.status = 502
         self.usage = Usage()
         self._counted: list[types.GenerateContentResponseUsageMetadata] = []
 
@@ -92,7 +94,7 @@ async def answered(
                 run.asked.is_answered = run.asked.is_answered or not response.partial
                 yield response
         except Exception as error:
-            run.error = error
+            run.error, run.status = error, status_of(error)  # of what it came from, which ADK writes over
             raise
 
 

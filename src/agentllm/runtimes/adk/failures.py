@@ -10,7 +10,7 @@ from google.genai.errors import APIError
 from agentllm.core import Turn
 from agentllm.errors import AgentFailed, AgentLLMError, InvalidRequest, ModelFailed, origin
 from agentllm.llm.retry_after import retry_after
-from agentllm.llm.router import own_words, status_of
+from agentllm.llm.router import own_words
 from agentllm.runtimes.adk.calls import Calls
 
 log = logging.getLogger("agentllm.adk")
@@ -34,19 +34,20 @@ def _of_model(error: Exception, calls: Calls, turn: Turn) -> AgentLLMError:
             "text. Leave it out, or send it as another type.",
             param="messages",
         )
-    status, words = _told(error)
+    status, words = _told(error, calls.status)
     detail = " ".join(words.split()) or type(error).__name__
     message = f"The language model {calls.model!r} failed: {detail[:500]}"
     return ModelFailed(message, status=status, retry_after=retry_after(error))
 
 
-def _told(error: Exception) -> tuple[int, str]:
-    """The status and the words of a model's error, of whichever provider's client it is."""
+def _told(error: Exception, status: int) -> tuple[int, str]:
+    """The status and the words of a model's error, of whichever provider's client it is; `status` is LiteLLM's."""
     if isinstance(error, APIError):
         return (error.code if 400 <= error.code <= 599 else 502), str(error.message or error)
+    if isinstance(getattr(error, "status_code", None), int):
+        return status, own_words(error)
     nested: Any = getattr(getattr(error, "response", None), "status_code", None)
-    status = status_of(error)
-    return (nested if status == 502 and isinstance(nested, int) and nested >= 400 else status), own_words(error)
+    return (nested if isinstance(nested, int) and nested >= 400 else status), own_words(error)
 
 
 def _is_of(error: BaseException | None, wanted: BaseException) -> bool:
