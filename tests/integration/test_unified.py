@@ -63,6 +63,7 @@ def proxy(running_llm: ScriptedLLM, tmp_path_factory: pytest.TempPathFactory) ->
     environment = {
         **llm_environment(running_llm),
         "AGENTLLM_AGENTS": str(AGENTS),
+        "AGENTLLM_SWAP_MODELS": "offline",
         "GEMINI_API_BASE": f"{running_llm.gemini_base}/v1beta",
     }
     with Proxy(folder, environment, config=config) as running:
@@ -207,6 +208,15 @@ def test_an_answer_in_another_form_is_an_error(client: OpenAI, llm: ScriptedLLM)
     with pytest.raises(APIStatusError) as raised:
         ask(client, "litellm/openai-one", response_format=schema)
     assert raised.value.status_code == 502
+
+
+@STREAM
+def test_the_offline_model_answers_where_it_is_set(client: OpenAI, llm: ScriptedLLM, stream: bool) -> None:
+    swap = {"metadata": {"agentllm": {"model": "offline"}}}
+    add: Any = [{"role": "user", "content": "add 20 and 22"}]
+    said = ask(client, "litellm/openai-one", add, stream=stream, extra_body=swap)
+    assert "42" in said.text
+    assert llm.requests() == []
 
 
 @BOTH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from typing import Any
@@ -16,6 +17,7 @@ from agentllm.core import (
     Event,
     Media,
     Message,
+    OutputFormat,
     Swap,
     Text,
     ToolCall,
@@ -221,6 +223,34 @@ class TestInForce:
         assert finished(events).model == OTHER
         assert llm.requests()[-1].model == "gpt-4o-mini"
         assert sent(llm)[0]["content"] == "Be rude.\n\nIn Latin."
+
+    @either_way
+    async def test_the_offline_model_answers_where_it_is_set(
+        self,
+        stream: bool,
+        in_force: InForce,
+        llm: ScriptedLLM,
+    ) -> None:
+        in_force.set_model("offline")
+        events = await run(UnifiedAgent(MODEL, tools=[add]), "add 20 and 22", stream=stream)
+        assert "42" in text_of(events)
+        assert [work.name for work in events if isinstance(work, Work)] == ["add", "add"]
+        assert (finished(events).reason, finished(events).model) == ("stop", "offline")
+        assert usage_of(events).completion_tokens > 0
+        assert usage_of(events).cost is None
+        assert llm.requests() == []
+
+    @either_way
+    async def test_the_offline_model_answers_in_the_form_that_is_asked_for(
+        self,
+        stream: bool,
+        in_force: InForce,
+        llm: ScriptedLLM,
+    ) -> None:
+        in_force.set_model("offline")
+        schema: Any = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+        events = await run(made(), "a name", stream=stream, output_format=OutputFormat(schema))
+        assert isinstance(json.loads(text_of(events))["name"], str)
 
     @pytest.mark.parametrize("is_async", [False, True])
     async def test_what_a_tool_sets_holds_from_the_next_model_call_on(

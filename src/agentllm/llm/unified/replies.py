@@ -11,6 +11,7 @@ from typing import Any
 from agentllm.core import FinishReason, JsonObject, Reasoning, Text, ToolCall, Usage
 from agentllm.errors import ModelFailed, ModelTimedOut
 from agentllm.llm.costs import cost_of
+from agentllm.llm.offline.completion import OFFLINE, offline_completion
 from agentllm.llm.router import acompletion
 from agentllm.llm.unified.requests import PROVIDER_DATA
 
@@ -37,7 +38,8 @@ async def ask(
         ModelTimedOut: it was silent for longer than `patience`, in seconds.
         Exception: LiteLLM's own.
     """
-    response = await _within(patience, acompletion(request), request["model"])
+    complete = offline_completion if request["model"] == OFFLINE else acompletion
+    response = await _within(patience, complete(request), request["model"])
     if not request.get("stream"):
         for piece in _pieces(response.choices[0].message if response.choices else None):
             yield piece
@@ -77,6 +79,8 @@ def _streamed_reply(stream: Any, chunks: list[Any], request: Mapping[str, Any]) 
 
     if not any(choice.finish_reason for chunk in chunks for choice in chunk.choices):
         raise ModelFailed(f"The language model {request['model']!r} broke off in the middle of its answer.")
+    if not isinstance(stream, litellm.CustomStreamWrapper):  # the offline model's
+        return _reply(litellm.stream_chunk_builder(chunks), request)
     built: Any = litellm.stream_chunk_builder(chunks, logging_obj=stream.logging_obj)
     hidden = built._hidden_params
     hidden.setdefault("custom_llm_provider", stream.custom_llm_provider)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentllm.core import ClientTool, JsonObject, ToolChoice
 from agentllm.errors import UnsupportedParameter
+from agentllm.llm.offline.completion import OFFLINE
 from agentllm.llm.output_format import ANY_OBJECT, in_openai_form, in_words
 from agentllm.llm.router import CALLER_METADATA, RouterModel
 from agentllm.llm.unified.asked import Asked
@@ -115,6 +116,8 @@ class Call:
         form = self.asked.output_format
         if form is None:
             return {}, ""
+        if model == OFFLINE and form.schema is not None:
+            return {"response_format": in_openai_form(form)}, ""
         known = RouterModel(id=model)
         if not known.takes("response_format") or (has_tools and not known.takes_tools_with_json()):
             return {}, in_words(form)
