@@ -79,6 +79,13 @@ async def test_the_operator_s_patterns_rule_in_the_place_of_the_list(monkeypatch
     assert "fast" in message
 
 
+@pytest.mark.parametrize("model", ["openai/", "openai/ ", "openai/*", "openai/gpt-*", "wild/", "wild/*", "*"])
+async def test_a_provider_alone_or_a_pattern_is_no_model(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    for patterns in ((), ("openai/*", "wild/*"), ("*",)):
+        await refusal(model, *patterns)
+
+
 async def test_of_what_the_operator_allows_litellm_must_know_the_provider() -> None:
     await refusal("no-such-provider/model", "*")
     await refusal("no-such-model", "*")

@@ -171,7 +171,9 @@ def _deployments(name: str, router: Router | None) -> Sequence[Mapping[str, Any]
 
 def _one_name(model: str, router: Router | None) -> str | None:
     """The name that stands for `model` everywhere: a `model_name` of the proxy, else provider/model; None where
-    LiteLLM knows none."""
+    LiteLLM knows none, or `model` is a pattern or a provider alone."""
+    if "*" in model or not model.rpartition("/")[2].strip():
+        return None
     if model == OFFLINE or _deployments(model, router):
         return model
     provider, slash, _ = model.partition("/")
