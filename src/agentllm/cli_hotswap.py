@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -44,6 +45,7 @@ def hotswap(
         raise ConfigurationError("There is nothing to do. Give --model, --prompt, --message or --config.")
     if importlib.util.find_spec("a2a") is None:
         raise ConfigurationError("This command needs the extra: `pip install 'agentllm[a2a]'`.")
+    _check_request(url, key)
     from agentllm.hotswap.grammar import write_control
 
     texts = [*([] if message is None else [message]), *([write_control(())] if config else [])]
@@ -52,6 +54,29 @@ def hotswap(
     except AgentLLMError as error:
         typer.echo(f"agentllm: {error.message}", err=True)
         raise typer.Exit(_exit_code(error)) from None
+
+
+def _check_request(url: str, key: str | None) -> None:
+    """See that a request can be made to `url`, with `key`.
+
+    Raises:
+        ConfigurationError: it cannot, whatever is there.
+    """
+    import httpx
+
+    try:
+        urlsplit(url)
+        address = httpx.URL(url)
+        host, port = address.host.encode("idna"), address.port
+        is_right = address.scheme in ("http", "https") and host and (port is None or 0 < port < 65_536)
+    except (httpx.InvalidURL, ValueError):
+        is_right = False
+    if not is_right:
+        raise ConfigurationError(f"--url is {url!r}, which is no URL. Write it as http://host:port/path, or https://.")
+    if wrong := next((letter for letter in key or "" if not (letter.isascii() and letter.isprintable())), None):
+        raise ConfigurationError(
+            f"The key has {wrong!r} in it; a key has printable ASCII characters only. Mend --key, or A2A_API_KEY."
+        )
 
 
 def _named(model: str | None, model_id: str | None) -> str | None:

@@ -142,6 +142,22 @@ def test_what_goes_wrong_is_said_and_told_by_the_status(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--url", "http://[::1"), "--url"),
+        (("--url", "http://ä..b"), "--url"),
+        (("--url", "http://localhost", "--key", "sk-ä"), "--key"),
+    ],
+)
+def test_what_no_request_can_be_made_of_is_said_in_a_line(arguments: tuple[str, ...], said: str) -> None:
+    done = command("--config", *arguments)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
+    assert "sk-" not in done.stderr
+
+
 def test_a_server_that_is_not_there_an_agent_that_is_not_and_a_wrong_key_are_told_apart(proxy: Proxy, url: str) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}/agentllm/a2a/echo"
     found = [
