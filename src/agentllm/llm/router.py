@@ -344,6 +344,11 @@ def _router_for(model: str) -> Router | None:
     return router if router is not None and router.get_model_list(model_name=model) else None
 
 
+def models_behind(name: str) -> list[str]:
+    """The models that a call of `name` may go to, as LiteLLM names them; not those of its fallbacks."""
+    return [str(params["model"]) for params in _behind(name)]
+
+
 def _behind(model: str) -> list[Mapping[str, Any]]:
     """LiteLLM's parameters, `model` among them, of each model that a call of `model` may go to."""
     router = _router_for(model)

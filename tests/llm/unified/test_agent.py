@@ -158,7 +158,7 @@ class TestRequests:
         assert said["role"] == "user"
 
     @pytest.mark.parametrize(
-        "prompt", [[], [{"role": "system", "content": "x"}], [{"role": "king", "content": "x"}], ["hi"], [7]]
+        "prompt", [[], [{"role": "system", "content": "x"}], [{"role": "king", "content": "x"}], ["hi"], [7], None, 7]
     )
     async def test_a_prompt_that_is_no_conversation_is_refused(self, prompt: Any, llm: ScriptedLLM) -> None:
         with pytest.raises(InvalidRequest):

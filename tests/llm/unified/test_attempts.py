@@ -262,6 +262,17 @@ class TestProxy:
     async def test_without_a_price_no_cost_is_known(self, stream: bool, llm: ScriptedLLM) -> None:
         assert (await answer_of(UnifiedAgent("spare"), stream=stream)).usage.cost is None
 
+    async def test_an_answer_of_the_cache_is_of_the_same_model(
+        self, stream: bool, llm: ScriptedLLM, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(litellm, "cache", None)
+        agent = UnifiedAgent("spare", cache=60)
+        first = await answer_of(agent, "once more", stream=stream)
+        await until_cached()
+        second = await answer_of(agent, "once more", stream=stream)
+        assert (first.model, second.model) == ("openai/gpt-spare", "openai/gpt-spare")
+        assert len(llm.requests()) == 1
+
     async def test_its_fallbacks_work_and_the_one_that_answered_is_told(self, stream: bool, llm: ScriptedLLM) -> None:
         llm.script(Reply.failing(500), model="gpt-house", times=None)
         answer = await answer_of(UnifiedAgent("house"), stream=stream)

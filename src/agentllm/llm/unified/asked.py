@@ -69,6 +69,9 @@ class Asked:
 def _messages(prompt: Prompt) -> Sequence[JsonObject]:
     if isinstance(prompt, str):
         return [{"role": "user", "content": prompt}]
+    given: object = prompt
+    if not isinstance(given, Sequence):
+        raise InvalidRequest(f"The prompt is of the type {type(given).__name__}; pass a text, or a list of messages.")
     for index, message in enumerate(prompt):
         role = message.get("role") if isinstance(message, Mapping) else None
         if role not in _ROLES:

@@ -10,9 +10,9 @@ from typing import Any
 
 from agentllm.core import FinishReason, JsonObject, Reasoning, Text, ToolCall, Usage
 from agentllm.errors import ModelFailed, ModelTimedOut
-from agentllm.llm.costs import cost_of
+from agentllm.llm.costs import cost_of, model_of
 from agentllm.llm.offline.completion import OFFLINE, offline_completion
-from agentllm.llm.router import acompletion
+from agentllm.llm.router import acompletion, models_behind
 from agentllm.llm.unified.requests import PROVIDER_DATA
 
 
@@ -128,11 +128,11 @@ def _reason(word: str | None, calls: tuple[ToolCall, ...]) -> FinishReason:
 
 def _model_of(response: Any, asked: str) -> str:
     """The model that answered, after whatever LiteLLM's router did, with its provider."""
-    model = response.model or asked
-    provider = response._hidden_params.get("custom_llm_provider")
-    if provider is None and asked.endswith(f"/{model}"):  # as of an answer of the cache
-        return str(asked)
-    return model if not provider or model.startswith(f"{provider}/") else f"{provider}/{model}"
+    if response._hidden_params.get("custom_llm_provider") is None:  # as of an answer of the cache
+        names = (asked, *models_behind(asked))
+        if found := next((name for name in names if name.endswith(f"/{response.model}")), None):
+            return found
+    return model_of(response) or asked
 
 
 def _usage(counts: Any, cost: float | None) -> Usage:
