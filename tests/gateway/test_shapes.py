@@ -21,7 +21,8 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("anthropic_messages", {"messages": [HI], "tool_choice": {"type": "tool", "name": "t"}, "system": "s"}),
     ("anthropic_messages", {"messages": [HI, {"role": "assistant", "content": [{"type": "text", "text": ""}]}]}),
     ("atext_completion", {"prompt": "hi", "tools": [], "metadata": {}}),
-    ("text_completion", {"prompt": ["hi"], "stream": False, "tools": None}),
+    ("text_completion", {"prompt": ["hi"], "stream": False, "tools": None, "timeout": 5}),
+    ("atext_completion", {"prompt": "hi", "best_of": 1, "echo": False, "suffix": None}),
     ("acompletion", {"messages": [HI], "stop": ["a", "b", "c", "d"], "store": False}),
     ("anthropic_messages", {"messages": [HI], "stop_sequences": ["a", "b", "c", "d"]}),
     ("aembedding", {"input": 7}),
@@ -64,6 +65,13 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("atext_completion", {"prompt": "hi", "tools": "x"}, "tools"),
     ("atext_completion", {"prompt": "hi", "tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
     ("atext_completion", {"prompt": "hi", "messages": None}, "messages"),
+    ("atext_completion", {"prompt": "hi", "best_of": 2}, "best_of"),
+    ("atext_completion", {"prompt": "hi", "echo": True}, "echo"),
+    ("atext_completion", {"prompt": "hi", "suffix": "x"}, "suffix"),
+    ("atext_completion", {"prompt": "hi", "custom_llm_provider": "openai"}, "custom_llm_provider"),
+    ("acompletion", {"messages": [HI], "custom_llm_provider": "openai"}, "custom_llm_provider"),
+    *((kind, {"timeout": [1]}, "timeout") for kind in ("acompletion", "aresponses", "anthropic_messages")),
+    ("atext_completion", {"prompt": "hi", "timeout": "soon"}, "timeout"),
     ("anthropic_messages", {"messages": []}, "messages"),
     ("anthropic_messages", {"messages": None}, "messages"),
     ("anthropic_messages", {"messages": [{"content": "hi"}]}, "messages[0].role"),
@@ -93,3 +101,8 @@ def test_any_number_of_stops_passes_where_litellm_drops_none(
 ) -> None:
     monkeypatch.setattr(litellm, "disable_stop_sequence_limit", True)
     check_shape({"messages": [HI], name: ["a", "b", "c", "d", "e"]}, call_type)
+
+
+def test_what_agents_do_not_know_is_left_out_where_the_proxy_drops_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(litellm, "drop_params", True)
+    check_shape({"prompt": "hi", "best_of": 2, "echo": True, "suffix": "x"}, "atext_completion")

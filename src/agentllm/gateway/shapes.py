@@ -93,7 +93,7 @@ _PARTS = Shape((str, list), items=_object(type=_TEXT))
 _CHOICE = Shape((str, dict))
 _TOOL_CALL = _object(id=_TEXT, function=_object(name=_TEXT))
 
-_COMMON: Mapping[str, Shape] = {"stream": _FLAG, "metadata": _ANY_OBJECT}
+_COMMON: Mapping[str, Shape] = {"stream": _FLAG, "metadata": _ANY_OBJECT, "timeout": _NUMBER}
 _CHAT = _object(
     messages=_list(
         _object("role", role=Shape((str,), values=get_args(Role)), content=_PARTS, tool_calls=_list(_TOOL_CALL))
@@ -165,7 +165,7 @@ def check_shape(data: Mapping[str, object], call_type: object) -> None:
     Raises:
         InvalidRequest: it has not, and the message names the first place; or a number in it is none of JSON's,
             or there are more texts to stop at than LiteLLM passes on, or it is one of /v1/messages that says
-            nothing, or of /v1/completions that an agent cannot answer.
+            nothing, or of /v1/completions that an agent cannot answer, or names another provider to ask.
     """
     if (shape := _BY_CALL.get(str(call_type))) is None:
         return
@@ -175,17 +175,33 @@ def check_shape(data: Mapping[str, object], call_type: object) -> None:
             raise InvalidRequest(f"{name} is {value}; it must be a finite number.", param=name)
     _check_stops(data, "stop_sequences" if shape is _MESSAGES else "stop")
     if shape is _MESSAGES and "messages" in data:
-        messages = data["messages"]
-        if not isinstance(messages, list) or not says_something(messages):
-            raise InvalidRequest("'messages' says nothing; add a message with a text.", param="messages")
+        _check_says_something(data["messages"])
+    if shape in (_CHAT, _COMPLETION) and data.get("custom_llm_provider") is not None:
+        raise InvalidRequest(
+            "'custom_llm_provider' is set; the name in 'model' says who answers. Leave it out.",
+            param="custom_llm_provider",
+        )
     if shape is _COMPLETION:
         _check_prompt(data.get("prompt"))
-        for name, is_set in {"messages": "messages" in data, "tools": bool(data.get("tools"))}.items():
-            if is_set:  # LiteLLM would fail, or lose the calls
-                raise InvalidRequest(
-                    f"{name!r} is set, and /v1/completions has texts only. Send the request to /v1/chat/completions.",
-                    param=name,
-                )
+        _check_texts_only(data)
+
+
+def _check_says_something(messages: object) -> None:
+    if not isinstance(messages, list) or not says_something(messages):
+        raise InvalidRequest("'messages' says nothing; add a message with a text.", param="messages")
+
+
+def _check_texts_only(data: Mapping[str, object]) -> None:
+    """LiteLLM would fail on messages, lose the calls of tools, and pass over the rest."""
+    for name, is_set in {"messages": "messages" in data, "tools": bool(data.get("tools"))}.items():
+        if is_set:
+            raise InvalidRequest(
+                f"{name!r} is set, and /v1/completions has texts only. Send the request to /v1/chat/completions.",
+                param=name,
+            )
+    for name, unset in {"best_of": 1, "echo": False, "suffix": ""}.items():
+        if (value := data.get(name)) not in (None, unset) and not litellm.drop_params:
+            raise InvalidRequest(f"{name!r} is {value!r:.80}; agents do not know it. Leave it out.", param=name)
 
 
 def _check_stops(data: Mapping[str, object], name: str) -> None:
