@@ -6,13 +6,9 @@ They come from names of files that are not in UTF-8, and from models that send a
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
-
-from agentllm.around import Around
-from agentllm.core import Event, Reasoning, Text, Turn
 
 
 def whole(text: str) -> str:
@@ -35,28 +31,3 @@ def whole_values(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{item.name: whole_values(getattr(value, item.name)) for item in fields(value)})
     return value
-
-
-class WholeCharacters(Around):
-    """A runtime whose events hold whole characters only."""
-
-    async def run(self, turn: Turn) -> AsyncGenerator[Event, None]:
-        """See `agentllm.core.Runtime.run`."""
-        half: Text | Reasoning | None = None
-        async with aclosing(self._inner.run(turn)) as events:
-            async for event in events:
-                if half is not None:
-                    if type(event) is type(half):
-                        event = replace(event, text=half.text + event.text)
-                    else:
-                        yield whole_values(half)
-                    half = None
-                if not isinstance(event, (Text, Reasoning)):
-                    yield whole_values(event)
-                    continue
-                if "\ud800" <= event.text[-1:] <= "\udbff":
-                    half = replace(event, text=event.text[-1:])
-                    event = replace(event, text=event.text[:-1])
-                    if not event.text:
-                        continue
-                yield event if (text := whole(event.text)) is event.text else replace(event, text=text)

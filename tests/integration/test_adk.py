@@ -151,6 +151,17 @@ def test_how_the_answer_ended_is_kept(client: OpenAI, llm: ScriptedLLM, model: s
 
 @STREAM
 @MODEL
+def test_how_long_a_provider_asks_to_wait_is_passed_on(
+    client: OpenAI, llm: ScriptedLLM, model: str, stream: bool
+) -> None:
+    llm.script(Reply.failing(429, "slow down", retry_after=2), times=None)
+    with pytest.raises(APIStatusError) as raised:
+        ask(client, model=model, stream=stream)
+    assert raised.value.response.headers["retry-after"] == "2"
+
+
+@STREAM
+@MODEL
 def test_what_a_tool_returned_may_hold_halves_of_characters(
     client: OpenAI, llm: ScriptedLLM, model: str, stream: bool
 ) -> None:

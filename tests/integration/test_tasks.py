@@ -17,7 +17,7 @@ from agentllm.gateway.tasks import answer_without_model
 from tests.integration.conftest import llm_environment
 from tests.openwebui import TASKS, TURNS, Captured
 from tests.proxy import Proxy
-from tests.scripted_llm import HttpError, Reply, ScriptedLLM, Usage
+from tests.scripted_llm import Reply, ScriptedLLM, Usage
 
 STREAM = pytest.mark.parametrize("stream", [False, True])
 EVERY_TASK = pytest.mark.parametrize("task", TASKS, ids=str)
@@ -217,9 +217,10 @@ def test_a_turn_never_asks_the_model_for_tasks(with_task_model: Proxy, llm: Scri
 def test_a_failure_of_the_model_for_tasks_keeps_its_status(
     with_task_model: Proxy, llm: ScriptedLLM, status: int, stream: bool
 ) -> None:
-    llm.script(Reply(error=HttpError(status, "no title today")), model=TASK_MODEL)
+    llm.script(Reply.failing(status, "no title today", retry_after=7), model=TASK_MODEL)
     response = replay(with_task_model, TASKS[0], TASKS[0].headers, stream=stream)
     assert response.status_code == status
+    assert response.headers["retry-after"] == "7"
     assert "no title today" in response.json()["error"]["message"]
     assert [asked.model for asked in llm.requests()] == [TASK_MODEL]
 

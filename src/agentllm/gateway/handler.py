@@ -12,7 +12,6 @@ from litellm.llms.custom_llm import CustomLLM
 from litellm.types.utils import ModelResponse
 
 from agentllm.catalog import Catalog
-from agentllm.characters import WholeCharacters
 from agentllm.conversations import Conversations
 from agentllm.conversations.spend import Spend
 from agentllm.core import Agent, Event, Finished, Runtime, Text, Turn, Usage
@@ -35,6 +34,7 @@ from agentllm.hotswap.swapping import Swapping, keeps_its_models
 from agentllm.idempotency import Idempotency, Run
 from agentllm.llm.accounts import ACCOUNT
 from agentllm.llm.router import CALLER_METADATA
+from agentllm.runtimes.characters import WholeCharacters
 from agentllm.runtimes.links import links_in_words
 from agentllm.runtimes.questions import Asking
 from agentllm.runtimes.structured import structured
