@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from agentllm.core import Event, Finished, Reasoning, Text, Usage
 from agentllm.errors import ModelFailed
 from agentllm.gateway.coalesce import HOLD, HOLD_FOR_EACH, LONGEST_HOLD, MOST_GATHERED, coalesce
+from agentllm.rests import rest
 from tests.virtual_time import run
 
 Script = Sequence[tuple[float, Event]]
@@ -103,6 +104,46 @@ def test_many_streams_send_less_often(streams: int, hold: float) -> None:
         assert text_of([event for _, event in out]) == "x" * 200
         later = [time for time, _ in out][1:-1]  # the first holds begin before all streams are there
         assert all(b - a == pytest.approx(hold, abs=0.004) for a, b in pairwise(later))
+
+
+async def _gathering(seconds: float, reads: list[float]) -> AsyncGenerator[Event, None]:
+    """A thousand characters a second that gather while they are not read; `reads` gets the times of reading."""
+    clock = asyncio.get_running_loop().time
+    begun, read = clock(), 0
+    while read < seconds * 1000:
+        await asyncio.sleep(max(0.0, begun + (read + 1) / 1000 - clock()))
+        new = int((clock() - begun) * 1000 + 0.5) - read
+        reads.append(clock())
+        read += new
+        yield Text("x" * new)
+        await rest()
+    yield Finished("stop")
+
+
+def _gathered(streams: int) -> list[tuple[list[tuple[float, Event]], list[float]]]:
+    async def stream() -> tuple[list[tuple[float, Event]], list[float]]:
+        reads: list[float] = []
+        clock = asyncio.get_running_loop().time
+        return [(clock(), event) async for event in coalesce(_gathering(2.0, reads))], reads
+
+    async def main() -> list[tuple[list[tuple[float, Event]], list[float]]]:
+        return await asyncio.gather(*(stream() for _ in range(streams)))
+
+    return run(main())
+
+
+def test_of_many_streams_what_gathers_is_read_about_once_for_each_piece() -> None:
+    for out, reads in _gathered(40):
+        assert len(text_of([event for _, event in out])) >= 2000
+        pieces = [time for time, event in out if isinstance(event, Text)]
+        assert all(b - a == pytest.approx(40 * HOLD_FOR_EACH, abs=0.004) for a, b in pairwise(pieces[1:-1]))
+        after_the_start = [sum(time > 0.2 for time in times) for times in (reads, pieces)]
+        assert after_the_start[0] <= after_the_start[1] + 2
+
+
+def test_of_few_streams_what_gathers_is_read_as_it_comes() -> None:
+    for _, reads in _gathered(2):
+        assert len(reads) >= 1900
 
 
 def test_streams_that_say_nothing_hold_nobody_back() -> None:

@@ -18,6 +18,7 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from agentllm.llm.streams import JoiningTransport, QuickOpenAI, join_events, openai_client
+from agentllm.rests import rest_with
 from tests.runtimes.agno.spoken import HOME
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall, Usage
 
@@ -344,6 +345,19 @@ async def test_an_answer_that_breaks_off_gives_what_came_before() -> None:
         assert await anext(pieces) == stream(text("a"))
         with pytest.raises(httpx.ReadError):
             await anext(pieces)
+
+
+async def test_between_two_reads_it_rests() -> None:
+    rests: list[int] = []
+
+    async def note() -> None:
+        rests.append(len(rests))
+
+    async def read() -> list[bytes]:
+        rest_with(note)
+        return await pieces_of(Reads([stream(text("a")), stream(text("b"))]))
+
+    assert len(await asyncio.create_task(read())) == len(rests) == 2
 
 
 async def test_closing_the_transport_closes_the_one_behind_it() -> None:

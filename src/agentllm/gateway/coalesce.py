@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from agentllm.core import Event, Reasoning, Text
 from agentllm.gateway.turns import Share
+from agentllm.rests import rest_with
 
 HOLD = 0.020
 """Seconds that text may be held back after the piece before it, while no more than ten streams are sent."""
@@ -24,6 +25,9 @@ HOLD_FOR_EACH = 0.002
 
 LONGEST_HOLD = 0.125
 """Seconds that text is held back at most, however many streams there are."""
+
+REST = 0.5
+"""The part of a hold, where there are more, in which the model is not read: once is enough for each piece."""
 
 MOST_GATHERED = 65_536
 """Characters that may gather before the agent is made to wait for its reader."""
@@ -40,8 +44,9 @@ async def coalesce(events: AsyncGenerator[Event, None], *, hold: float = HOLD) -
 
     The first piece of a kind goes out at once; after that, what gathers within `hold` seconds
     of the piece before it goes out as one. With many streams that is longer, `LONGEST_HOLD` at
-    most: else the proxy would be busy with sending alone. Any other event, the end and an error are passed on
-    at once, after all that came before them. Closing this closes `events`.
+    most: else the proxy would be busy with sending alone; and their readers rest (`agentllm.rests`).
+    Any other event, the end and an error are passed on at once, after all that came before them.
+    Closing this closes `events`.
 
     Raises:
         Exception: whatever `events` raises, after everything that it yielded.
@@ -70,6 +75,7 @@ def _forget(reader: asyncio.Task[None]) -> None:
 
 async def _read(events: AsyncGenerator[Event, None], gathered: _Gathered) -> None:
     share = Share()
+    rest_with(gathered.rest)
     try:
         async with contextlib.aclosing(events):
             event = await anext(events, None)
@@ -101,6 +107,9 @@ class _Gathered:
         self._ended = False
         self._last_kind: type[Text] | type[Reasoning] | None = None
         self._held = False
+        self._rests = False
+        self._of_use = asyncio.Event()
+        self._of_use.set()
         self._flows = False
         self._taker: asyncio.Future[None] | None = None
         self._putter: asyncio.Future[None] | None = None
@@ -113,6 +122,8 @@ class _Gathered:
                 last.texts.append(event.text)
             else:
                 self._waiting.append(_Pieces(type(event), [event.text]))
+            if self._held and self._rests:
+                self._of_use.clear()
         else:
             self._waiting.append(event)
         self._wake_taker()
@@ -122,6 +133,10 @@ class _Gathered:
         while self._characters > MOST_GATHERED:
             self._putter = self._loop.create_future()
             await self._putter
+
+    async def rest(self) -> None:
+        """Wait while reading more would send nothing sooner."""
+        await self._of_use.wait()
 
     def end(self) -> None:
         self._ended = True
@@ -156,10 +171,16 @@ class _Gathered:
             self._flows = flows
             _flowing[self._loop] = _flowing.get(self._loop, 0) + (1 if flows else -1)
 
+    def _end_rest(self) -> None:
+        if not self._waiting:
+            self._of_use.set()
+
     def _release(self) -> None:
         self._held = False
         if not self._waiting:
             self._flow(False)
+        if not self._waiting or self._taker is None or self._taker.done():
+            self._of_use.set()
         self._wake_taker()
 
     def _next(self) -> Event:
@@ -172,6 +193,10 @@ class _Gathered:
             self._flow(True)
             hold = max(self._hold, min(HOLD_FOR_EACH * _flowing[self._loop], LONGEST_HOLD))
             self._loop.call_later(hold, self._release)
+            self._rests = hold > self._hold
+            if self._rests:
+                self._of_use.clear()
+                self._loop.call_later(hold * REST, self._end_rest)
         text = "".join(head.texts)
         self._characters -= len(text)
         if self._putter is not None and not self._putter.done():

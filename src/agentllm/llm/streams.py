@@ -20,6 +20,8 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import ValidationError
 
+from agentllm.rests import rest
+
 _END = b"\n\n"
 _DATA = b"data: "
 _TEXT_KEYS = frozenset({"content", "reasoning_content", "reasoning"})
@@ -99,6 +101,7 @@ class _JoinedStream(httpx.AsyncByteStream):
             whole, end, pending = (pending + data).rpartition(_END)
             if end:
                 yield join_events(whole) + end
+                await rest()
             elif b"\r\n\r\n" in pending:
                 yield pending
                 pending = b""
