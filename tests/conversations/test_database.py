@@ -47,6 +47,11 @@ def notes(url: sa.URL) -> list[object]:
     return [text for (text,) in rows(url, "SELECT text FROM notes ORDER BY text")]
 
 
+def waits_for_the_disk(connection: sa.Connection) -> bool:
+    """Whether SQLite's commit of this transaction will."""
+    return connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
 class Holding:
     """A piece of work that keeps the database's thread until it is let go."""
 
@@ -290,6 +295,19 @@ async def test_a_server_that_was_away_is_used_again(postgres: Postgres) -> None:
         await asyncio.to_thread(postgres.start)
     assert await patient == "patient"
     assert notes(url) == ["before", "patient"]
+    database.close()
+
+
+async def test_sqlite_waits_for_the_disk_where_one_of_the_works_is_durable(tmp_path: Path) -> None:
+    database = Database(sqlite_url(tmp_path))
+    assert await database.run(waits_for_the_disk, patience=0)
+    assert not await database.run(waits_for_the_disk, patience=0, durable=False)
+    for durable in (True, False):
+        async with Holding(database):
+            works = [database.run(waits_for_the_disk, patience=0, durable=each) for each in (False, durable)]
+            tasks = [asyncio.create_task(work) for work in works]
+            await asyncio.sleep(0)
+        assert await asyncio.gather(*tasks) == [durable] * 2
     database.close()
 
 

@@ -77,8 +77,8 @@ class Conversations:
     async def run(self, runtime: Runtime, turn: Turn) -> AsyncGenerator[Event, None]:
         """Run `turn` at its place in its caller's conversation.
 
-        The agent is given the last turns before the new messages. What was asked is on disk before
-        the agent runs, the whole turn before `Finished` is yielded. A turn that ends before is kept
+        The agent is given the last turns before the new messages. What was asked is written before the
+        agent runs, the whole turn is on disk before `Finished` is yielded. A turn that ends before is kept
         as interrupted, with what was said of its answer, or as failed where nothing was, or nothing in
         the form that was asked for. One that was refused before anything ran, where something is pending, is
         kept nowhere, and leaves that open. Turns of one conversation run one after another.

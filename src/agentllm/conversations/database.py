@@ -55,8 +55,11 @@ class Database:
         self._closing = False
         self._line = None if _is_sqlite(url) else Line()
 
-    async def run(self, work: Work[T], *, patience: float) -> T:
+    async def run(self, work: Work[T], *, patience: float, durable: bool = True) -> T:
         """Do `work` in a transaction. It may be called more than once, and sees what was undone in between.
+
+        What it wrote outlives this process. Where it is not `durable`, SQLite may lose it with the power, unless
+        something durable was written after it.
 
         A database that cannot be reached or is locked is tried again for `patience` seconds. A server that
         does not answer cannot be reached; that is known after `ANSWER_SECONDS`.
@@ -66,7 +69,7 @@ class Database:
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
-        job = Job(work, patience, loop=loop, future=done)
+        job = Job(work, patience, durable=durable, loop=loop, future=done)
         self._add(job)
         watch = None if self._line is None else loop.call_later(LOOK, job.watch, self._line, ANSWER_SECONDS)
         try:
@@ -132,6 +135,7 @@ def make_engine(url: sa.URL) -> sa.Engine:
 
     Every transaction of SQLite begins by taking the right to write: one that reads first and finds
     another process writing would otherwise fail at once. Connections with the option `only_reads` do not.
+    A commit waits for the disk, except with the option `synchronous` of "NORMAL".
     """
     is_sqlite = _is_sqlite(url)
     options = {"timeout": BUSY_SECONDS} if is_sqlite else {"connect_timeout": CONNECT_SECONDS}
@@ -153,8 +157,10 @@ def _is_sqlite(url: sa.URL) -> bool:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    only_reads = connection.get_execution_options().get("only_reads", False)
-    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+    options = connection.get_execution_options()
+    raw: Any = connection.connection.driver_connection
+    raw.execute(f"PRAGMA synchronous={options.get('synchronous', 'FULL')}")
+    connection.exec_driver_sql("BEGIN" if options.get("only_reads", False) else "BEGIN IMMEDIATE")
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
@@ -169,7 +175,7 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
             if not is_busy or time.monotonic() > deadline:
                 raise
             time.sleep(_PAUSE)
-    for pragma in ("synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+    for pragma in ("foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -177,8 +183,9 @@ def _do(engine: sa.Engine, jobs: list[Job[Any]], line: Line | None) -> None:
     """Do `jobs` in one transaction, one by one where one of them spoils it, and again while one has patience."""
     while jobs := [job for job in jobs if not job.is_withdrawn]:
         begun: list[Job[Any]] = []
+        synced = engine.execution_options(synchronous="FULL" if any(job.durable for job in jobs) else "NORMAL")
         try:
-            with line.attempt() if line else nullcontext(), engine.begin() as connection:
+            with line.attempt() if line else nullcontext(), synced.begin() as connection:
                 begun = [job for job in jobs if job.begin()]
                 results = [job.work(connection) for job in begun]
         except Exception as error:

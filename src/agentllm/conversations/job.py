@@ -30,12 +30,13 @@ UNAVAILABLE = "The conversation could not be stored: its store is not available.
 class Job(Generic[T]):
     """A piece of work for the database, to be done `within` seconds, and who waits for it.
 
-    `asked_at` is by `time.monotonic`.
+    `asked_at` is by `time.monotonic`. What is done outlives this process; that of a `durable` piece its machine too.
     """
 
     work: Work[T]
     patience: float
     within: float = 0.0
+    durable: bool = False
     asked_at: float = field(default_factory=time.monotonic)
     loop: asyncio.AbstractEventLoop | None = None
     future: asyncio.Future[T] | None = None

@@ -130,7 +130,7 @@ class Store:
         return await self._database.run(work, patience=START_PATIENCE)
 
     async def begin(self, place: Place, asked: Asked, *, window: int, answer_id: str | None = None) -> Begun:
-        """Store what was asked, as a turn that is running; it is on disk when this returns.
+        """Store what was asked, as a turn that is running; it outlives this process when this returns.
 
         At most `window` turns are read. A turn of the conversation that is still marked as running
         is marked as interrupted: its process is gone, for the caller holds the conversation's lock.
@@ -168,7 +168,7 @@ class Store:
             }
             return Begun(connection.execute(queries.INSERT, values).scalar_one(), position, pending)
 
-        return await self._database.run(work, patience=START_PATIENCE)
+        return await self._database.run(work, patience=START_PATIENCE, durable=False)
 
     async def finish(
         self,
