@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from agentllm.llm.streams import JoiningTransport, QuickOpenAI, join_events, openai_client
+from agentllm.llm.streams import JoiningTransport, QuickOpenAI, http_client, join_events, openai_client
 from agentllm.rests import rest_with
 from tests.runtimes.agno.spoken import HOME
 from tests.scripted_llm import Reply, ScriptedLLM, ToolCall, Usage
@@ -490,3 +490,23 @@ def test_leaving_a_stream_ends_it_at_the_server(llm: ScriptedLLM) -> None:
     llm.script(Reply("and on ", endless=True))
     HOME.run(leave())
     llm.wait_for(lambda requests: len(requests) == 1 and not requests[0].open)
+
+
+# Proxies of the environment
+
+
+async def test_a_proxy_that_the_environment_names_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.write(b"HTTP/1.1 418 I'm a teapot\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        async with http_client() as client:
+            response = await asyncio.wait_for(client.get("http://model.invalid/v1/models"), SECOND)
+    assert response.status_code == 418
+    assert asked == [b"GET http://model.invalid/v1/models HTTP/1.1\r\n"]

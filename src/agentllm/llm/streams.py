@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from functools import cache
 from typing import Any
+from urllib.request import getproxies
 
 import aiohttp
 import httpx
@@ -43,12 +44,16 @@ class QuickOpenAI(AsyncOpenAI):
 
 def openai_client(**parameters: Any) -> AsyncOpenAI:
     """A client with `parameters` of OpenAI's SDK; all of this process share their connections."""
-    return QuickOpenAI(**parameters, http_client=_http_client())
+    return QuickOpenAI(**parameters, http_client=_shared_http_client())
 
 
 @cache
-def _http_client() -> httpx.AsyncClient:
-    """Its connections belong to the event loop that first uses it.
+def _shared_http_client() -> httpx.AsyncClient:
+    return http_client()
+
+
+def http_client() -> httpx.AsyncClient:
+    """A client that joins what arrives together; its connections belong to the event loop that first uses it.
 
     No limit of connections and none of time: the model's own settings and the run's time limit hold.
     """
@@ -56,7 +61,8 @@ def _http_client() -> httpx.AsyncClient:
 
     def session() -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=0, ssl=certificates)
-        return aiohttp.ClientSession(connector=connector, trust_env=True)
+        # With trust_env aiohttp asks for each request, in other threads, which proxy the environment names for it.
+        return aiohttp.ClientSession(connector=connector, trust_env=bool(getproxies()))
 
     transport = JoiningTransport(AiohttpTransport(verify=certificates, client=session))
     return httpx.AsyncClient(transport=transport, timeout=None, follow_redirects=True)  # noqa: S113 - the run has a limit
