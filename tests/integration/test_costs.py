@@ -106,7 +106,7 @@ def test_a_repeated_answer_tells_the_same(client: OpenAI, llm: ScriptedLLM, stre
 
 
 @STREAM
-def test_responses_tell_the_cost(client: OpenAI, llm: ScriptedLLM, stream: bool) -> None:
+def test_responses_tell_the_cost_and_the_model(client: OpenAI, llm: ScriptedLLM, stream: bool) -> None:
     llm.script(Reply("hello", usage=USAGE))
     if stream:
         with client.responses.stream(model="agno/priced", input="hi") as events:
@@ -115,21 +115,22 @@ def test_responses_tell_the_cost(client: OpenAI, llm: ScriptedLLM, stream: bool)
         response = client.responses.create(model="agno/priced", input="hi")
     assert response.output_text == "hello"
     assert response.usage.model_extra["cost"] == pytest.approx(PRICED)
+    assert response.metadata == {"agentllm_model": "openai/gpt-priced"}
 
 
 @STREAM
-def test_messages_tell_the_cost(proxy: Proxy, llm: ScriptedLLM, stream: bool) -> None:
+def test_messages_tell_the_cost_and_the_model(proxy: Proxy, llm: ScriptedLLM, stream: bool) -> None:
     llm.script(Reply("hello", usage=USAGE))
     body: Any = {"model": "agno/priced", "max_tokens": 500, "messages": [{"role": "user", "content": "hi"}]}
     with Anthropic(base_url=proxy.url, api_key=proxy.key, max_retries=0, timeout=30) as anthropic:
         if stream:
             with anthropic.messages.stream(**body) as events:
-                usages = [event.usage for event in events if event.type == "message_delta"]
-            usage: Any = usages[-1]
+                told: Any = [event for event in events if event.type == "message_delta"][-1]
         else:
-            usage = anthropic.messages.create(**body).usage
-    assert usage.output_tokens == 100
-    assert usage.model_extra["cost"] == pytest.approx(PRICED)
+            told = anthropic.messages.create(**body)
+    assert told.usage.output_tokens == 100
+    assert told.usage.model_extra["cost"] == pytest.approx(PRICED)
+    assert told.model_extra["agentllm_model"] == "openai/gpt-priced"
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])

@@ -21,9 +21,9 @@ from agentllm.gateway.answer_ids import ANSWER_ID_PREFIX
 from agentllm.gateway.bridge import HomeLoop
 from agentllm.gateway.chunks import Answer, Chunk, whole_answer
 from agentllm.gateway.coalesce import coalesce
-from agentllm.gateway.costs import Costs
 from agentllm.gateway.failures import FailedCalls, as_ours, to_litellm
 from agentllm.gateway.fetch import Fetcher
+from agentllm.gateway.footnotes import Footnotes
 from agentllm.gateway.openwebui_work import shows_work
 from agentllm.gateway.repeats import idempotency_key
 from agentllm.gateway.request import Request
@@ -60,7 +60,7 @@ class AgentHandler(CustomLLM):
         fetcher: Fetcher | None = None,
         show_work: bool = False,
         swap_models: tuple[str, ...] | None = None,
-        costs: Costs | None = None,
+        footnotes: Footnotes | None = None,
         accounts: Accounts | None = None,
     ) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class AgentHandler(CustomLLM):
         self._fetcher = fetcher
         self._show_work = show_work
         self._swap_models = swap_models
-        self._costs = costs or Costs()
+        self._footnotes = footnotes or Footnotes()
         self._accounts = accounts or Accounts(Spend(conversations.store.database))
         self._idempotency = Idempotency.beside(conversations)
         self._failed = FailedCalls()
@@ -137,7 +137,9 @@ class AgentHandler(CustomLLM):
             async with aclosing(self._showing_work(request, begun)) as events:
                 async for event in events:
                     if isinstance(event, Usage):
-                        self._costs.note(request.call_id, event.cost)
+                        self._footnotes.of(request.call_id).cost = event.cost
+                    elif isinstance(event, Finished):
+                        self._footnotes.of(request.call_id).model = event.model
                     yield event
         except Exception as error:
             failure = as_ours(error, request.agent)

@@ -17,10 +17,10 @@ from agentllm.gateway.accounts import Accounts
 from agentllm.gateway.callers import caller_of
 from agentllm.gateway.chat_parts import prepare_parts
 from agentllm.gateway.chunks import of_openai
-from agentllm.gateway.costs import Costs
 from agentllm.gateway.endpoints import form_answer, give_headers, in_form, prepare, refuse_call_for_answer
 from agentllm.gateway.failures import STREAM_HEADERS, mark
 from agentllm.gateway.families import is_of_an_agent
+from agentllm.gateway.footnotes import Footnotes
 from agentllm.gateway.openwebui_work import shows_work, with_cards
 from agentllm.gateway.registration import is_served_here
 from agentllm.gateway.shapes import check_shape
@@ -32,10 +32,10 @@ _NEVER_CACHED = {"no-cache": True, "no-store": True}
 class AgentHooks(CustomLogger):
     """Callbacks of the proxy; LiteLLM calls them for the requests of all models."""
 
-    def __init__(self, catalog: Catalog, costs: Costs | None = None, accounts: Accounts | None = None) -> None:
+    def __init__(self, catalog: Catalog, footnotes: Footnotes | None = None, accounts: Accounts | None = None) -> None:
         super().__init__()
         self._catalog = catalog
-        self._costs = costs or Costs()
+        self._footnotes = footnotes or Footnotes()
         self._accounts = accounts
 
     async def async_pre_call_hook(
@@ -72,9 +72,9 @@ class AgentHooks(CustomLogger):
             self._catalog.called(model)
 
     async def async_post_call_success_hook(self, data: dict[str, Any], user_api_key_dict: Any, response: Any) -> None:
-        """Put a whole answer of /v1/responses into OpenAI's form, and have one of any endpoint tell what it cost."""
+        """Put a whole answer of /v1/responses into OpenAI's form, and its footnote into one of any endpoint."""
         form_answer(response, data)
-        self._costs.tell(data.get("litellm_call_id"), response)
+        self._footnotes.tell(data.get("litellm_call_id"), response)
 
     async def async_post_call_failure_hook(
         self,
@@ -95,13 +95,13 @@ class AgentHooks(CustomLogger):
 
         call_id = str(request_data.get("litellm_call_id"))
         if (formed := in_form(response, user_api_key_dict, request_data)) is not None:
-            return self._costs.telling(call_id, formed)
+            return self._footnotes.telling(call_id, formed)
         if not is_served_here(proxy_server.llm_router, request_data.get("model")):
             untouched: AsyncGenerator[Any, None] = response
             return untouched
         headers = (request_data.get("proxy_server_request") or {}).get("headers") or {}
         tells_usage = (request_data.get("stream_options") or {}).get("include_usage") is True
-        chunks = self._costs.telling(call_id, of_openai(response, tells_usage=tells_usage))
+        chunks = self._footnotes.telling(call_id, of_openai(response, tells_usage=tells_usage))
         return with_cards(chunks) if shows_work(headers) else chunks
 
     async def async_post_call_response_headers_hook(

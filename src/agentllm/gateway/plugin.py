@@ -25,9 +25,9 @@ from agentllm.gateway.a2a_routes import serve_a2a
 from agentllm.gateway.accounts import Accounts, SpendLogger
 from agentllm.gateway.bodies import check_bodies
 from agentllm.gateway.bridge import HomeLoop
-from agentllm.gateway.costs import Costs
 from agentllm.gateway.families import provide
 from agentllm.gateway.fetch import Fetcher
+from agentllm.gateway.footnotes import Footnotes
 from agentllm.gateway.garbage import collect_between_steps
 from agentllm.gateway.handler import AgentHandler
 from agentllm.gateway.hooks import AgentHooks
@@ -62,9 +62,9 @@ def start_in_proxy() -> AgentHandler:
     """
     _show_log()
     hide_quotes()
-    costs = Costs()
-    catalog, conversations, handler = _make(HomeLoop(asyncio.get_running_loop()), costs, _open_keys())
-    litellm.logging_callback_manager.add_litellm_callback(AgentHooks(catalog, costs, handler.accounts))
+    footnotes = Footnotes()
+    catalog, conversations, handler = _make(HomeLoop(asyncio.get_running_loop()), footnotes, _open_keys())
+    litellm.logging_callback_manager.add_litellm_callback(AgentHooks(catalog, footnotes, handler.accounts))
     if os.environ.setdefault("LITELLM_MASTER_KEY", TEST_KEY) == TEST_KEY:
         log.warning(
             "The master key is the published test key. Set LITELLM_MASTER_KEY before others can reach the proxy."
@@ -100,7 +100,7 @@ def register() -> None:
 
 
 def _make(
-    home: HomeLoop, costs: Costs | None = None, keys: KeyRing | None = None
+    home: HomeLoop, footnotes: Footnotes | None = None, keys: KeyRing | None = None
 ) -> tuple[Catalog, Conversations, AgentHandler]:
     settings = load_settings()
     os.environ.setdefault("AGNO_TELEMETRY", "false")
@@ -119,7 +119,7 @@ def _make(
         show_work=settings.show_work,
         swap_models=settings.swap_models,
         fetcher=Fetcher() if settings.fetch_urls else None,
-        costs=costs,
+        footnotes=footnotes,
         accounts=Accounts(spend, keys),
     )
     return catalog, conversations, handler
