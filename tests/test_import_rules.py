@@ -16,7 +16,7 @@ import agentllm
 assert agentllm.__file__ is not None
 ROOT = Path(agentllm.__file__).parent
 
-BASE = ("core", "around", "characters", "errors", "settings")
+BASE = ("core", "around", "characters", "rests", "errors", "settings")
 MIDDLE = ("keys", "conversations", "idempotency", "catalog", "runtimes", "llm", "hotswap", "agents")
 TOP = ("gateway", "cli", "cli_cost", "cli_hotswap", "cli_sessions", "durable", "a2a")
 

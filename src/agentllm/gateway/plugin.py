@@ -12,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Coroutine
 from functools import cache
+from typing import Any
 
 import litellm
 
@@ -33,6 +35,7 @@ from agentllm.gateway.handler import AgentHandler
 from agentllm.gateway.hooks import AgentHooks
 from agentllm.gateway.logs import hide_quotes
 from agentllm.gateway.model_cards import show_cards
+from agentllm.gateway.readiness import be_ready_after
 from agentllm.gateway.registration import keep_registered, why_not
 from agentllm.gateway.warmup import ask_once, rehearse
 from agentllm.keys import KeyRing
@@ -73,17 +76,24 @@ def start_in_proxy() -> AgentHandler:
     check_bodies()
     rehearse(catalog, conversations)
     settings = load_settings()
+    be_ready_after(_keep_running(ask_once(catalog, conversations)))
     for task in (
         keep_registered(catalog, handler),
-        ask_once(catalog, conversations),
         keep_up(settings),
         keep_answers(settings),
         collect_between_steps(),
         serve_a2a(catalog, conversations, handler),
     ):
-        _tasks.add(running := asyncio.get_running_loop().create_task(task))
-        running.add_done_callback(_tasks.discard)
+        _keep_running(task)
     return handler
+
+
+def _keep_running(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task of `work`, which the event loop itself would hold weakly."""
+    task = asyncio.get_running_loop().create_task(work)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    return task
 
 
 @cache
